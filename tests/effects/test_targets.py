@@ -1,0 +1,87 @@
+import pytest
+
+from tfgen.effects import read_targets
+from tfgen.errors import InputFormatError, InputMismatchError
+
+TABLE = "index\tgenome\tidentifier\tfile\tclip\tdescription\n"
+
+
+def table(tmp_path, text):
+    path = tmp_path / "targets.txt"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def targets(tmp_path):
+    rows = "4\t0\tENC1\tf\t32\tDNASE:one\n0\t0\tENC2\tf\t32\tCAGE:two\n7\t0\tENC1\tf\t32\tthree\n"
+    return read_targets(table(tmp_path, TABLE + rows))
+
+
+def test_a_table_gives_outputs_of_the_head_in_its_order(targets):
+    assert targets.indices == (4, 0, 7)
+    assert targets.identifiers == ("ENC1", "ENC2", "ENC1")
+    assert targets.descriptions == ("DNASE:one", "CAGE:two", "three")
+    assert targets.warnings == ()
+    assert len(targets) == 3
+
+
+def test_the_table_of_basenji_without_index_counts_its_rows(shared_data):
+    targets = read_targets(shared_data("variant_scores/targets32.txt"))
+    assert targets.indices == tuple(range(32))
+    assert targets.identifiers[0] == "GSM817172"
+    assert targets.descriptions[1].startswith("CAGE:CD8+ T Cells")
+    assert "no column 'index'; its 32 rows are taken as outputs 0 to 31" in targets.warnings[0]
+
+
+def test_the_published_human_table_names_all_outputs(shared_data):
+    targets = read_targets(shared_data("enformer_data/cross2020/targets_human.txt"))
+    assert targets.indices == tuple(range(5313))
+    targets.require_head(5313, "human")
+    assert targets.identifiers[0] == "ENCFF833POA"
+
+
+def test_an_index_beyond_the_head_is_refused(targets):
+    targets.require_head(8, "human")
+    with pytest.raises(
+        InputMismatchError, match=r"'ENC1' has index 7, but the head 'mouse' has 7 outputs"
+    ):
+        targets.require_head(7, "mouse")
+
+
+def test_tracks_are_selected_by_identifier(targets):
+    chosen = targets.select(["ENC2"])
+    assert (chosen.indices, chosen.descriptions) == ((0,), ("CAGE:two",))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (["ENC1"], "'ENC1' stands in 2 rows"),
+        (["ENC3"], "'ENC3' is not in the table"),
+        (["ENC2", "ENC2"], "asked for twice in ENC2,ENC2"),
+    ],
+)
+def test_a_selection_must_be_unique(targets, wanted, message):
+    with pytest.raises(InputMismatchError, match=message):
+        targets.select(wanted)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (TABLE, "no tracks; expected a row for each"),
+        (TABLE + "x\t0\tA\tf\t1\td\n", r"targets.txt:2: index 'x'; expected a whole number"),
+        (TABLE + "-1\t0\tA\tf\t1\td\n", "index '-1'; expected a whole number from 0"),
+        (TABLE + "²\t0\tA\tf\t1\td\n", "index '²'; expected a whole number"),
+        (
+            TABLE + "3\t0\tA\tf\t1\td\n3\t0\tB\tf\t1\td\n",
+            r"targets.txt:3: index 3 stands in line 2 as well",
+        ),
+        ("index\tdescription\n", "no column identifier"),
+        ("index\tidentifier\n", "no column description"),
+    ],
+)
+def test_faulty_tables_are_refused(tmp_path, text, message):
+    with pytest.raises(InputFormatError, match=message):
+        read_targets(table(tmp_path, text))

@@ -1,0 +1,132 @@
+"""Targets tables: which output tracks of a model to keep, and what they are called.
+
+The table of calico/basenji: a TSV with the columns `index` (0-based output of the model head),
+`identifier` and `description`; others (genome, file, clip, scale, sum_stat) may be there and are
+not needed to score. Without an `index` column the rows are the outputs in order.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from tfgen.errors import InputFormatError, InputMismatchError
+from tfgen.io import read_table
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class TargetTable:
+    """A selection of output tracks.
+
+    Attributes:
+        path: File that it was read from, for messages.
+        indices: 0-based output of the model head for each row.
+        identifiers: Identifier of each track; need not be unique.
+        descriptions: Description of each track.
+        warnings: What the user should know about the table.
+    """
+
+    path: Path
+    indices: tuple[int, ...]
+    identifiers: tuple[str, ...]
+    descriptions: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """Number of tracks."""
+        return len(self.indices)
+
+    def require_head(self, n_outputs: int, head: str) -> None:
+        """Checks that a model head has every output that the table names.
+
+        Args:
+            n_outputs: Outputs of the head.
+            head: Its name, for the message.
+
+        Raises:
+            InputMismatchError: An index is not below `n_outputs`.
+        """
+        for row, index in enumerate(self.indices):
+            if index >= n_outputs:
+                raise InputMismatchError(
+                    f"{self.path}: track {self.identifiers[row]!r} has index {index}, but the "
+                    f"head {head!r} has {n_outputs} outputs (0 to {n_outputs - 1}); "
+                    "use the targets table of this model or another --organism"
+                )
+
+    def select(self, identifiers: Sequence[str]) -> "TargetTable":
+        """The rows with these identifiers, in the order asked for.
+
+        Raises:
+            InputMismatchError: An identifier is missing, repeated in the table, or asked for
+                twice.
+        """
+        rows = [self._row(identifier) for identifier in identifiers]
+        if len(set(rows)) != len(rows):
+            raise InputMismatchError(
+                f"{self.path}: a track is asked for twice in {','.join(identifiers)}; "
+                "name each once"
+            )
+        return TargetTable(
+            self.path,
+            _pick(self.indices, rows),
+            _pick(self.identifiers, rows),
+            _pick(self.descriptions, rows),
+            self.warnings,
+        )
+
+    def _row(self, identifier: str) -> int:
+        count = self.identifiers.count(identifier)
+        if count != 1:
+            found = "is not in the table" if count == 0 else f"stands in {count} rows"
+            raise InputMismatchError(
+                f"{self.path}: track {identifier!r} {found}; a track chosen by its identifier "
+                "must be there exactly once"
+            )
+        return self.identifiers.index(identifier)
+
+
+def read_targets(path: Path) -> TargetTable:
+    """Reads a targets table.
+
+    Raises:
+        InputFormatError: No column `identifier` or `description`, no rows, or an index that is
+            no whole number, is negative or is repeated.
+        OSError: The file cannot be read.
+    """
+    columns = read_table(path, required=("identifier", "description"))
+    identifiers = columns["identifier"]
+    if not identifiers:
+        raise InputFormatError(f"{path}: no tracks; expected a row for each track to score")
+    warnings: tuple[str, ...] = ()
+    if "index" in columns:
+        indices = tuple(_indices(path, columns["index"]))
+    else:
+        indices = tuple(range(len(identifiers)))
+        warnings = (
+            f"{path}: no column 'index'; its {len(indices)} rows are taken as outputs 0 to "
+            f"{len(indices) - 1} of the model head",
+        )
+    return TargetTable(path, indices, tuple(identifiers), tuple(columns["description"]), warnings)
+
+
+def _indices(path: Path, texts: Iterable[str]) -> Iterable[int]:
+    """The column `index` as numbers; the line numbers in messages count the header."""
+    lines: dict[int, int] = {}
+    for line, text in enumerate(texts, start=2):
+        if not (text.isascii() and text.isdecimal()):
+            raise InputFormatError(f"{path}:{line}: index {text!r}; expected a whole number from 0")
+        index = int(text)
+        if index in lines:
+            raise InputFormatError(
+                f"{path}:{line}: index {index} stands in line {lines[index]} as well; "
+                "name each output once"
+            )
+        lines[index] = line
+        yield index
+
+
+def _pick(values: Sequence[_T], rows: Sequence[int]) -> tuple[_T, ...]:
+    return tuple(values[row] for row in rows)

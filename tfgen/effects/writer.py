@@ -1,0 +1,122 @@
+"""Writes a score store in one deterministic pass: same rows, same bytes.
+
+Blocks of rows are written in a fixed order into chunked, compressed datasets, nothing carries a
+time stamp, and percentiles are computed from what is in the file. So a store does not depend on
+where its rows came from: one run, a resumed run, or shards that are merged.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from tfgen.effects.hdf5 import create_hdf5
+from tfgen.effects.percentiles import track_percentiles
+from tfgen.effects.schema import (
+    CHUNK_ROWS,
+    CHUNK_TRACKS,
+    PERCENTILES,
+    ROW_COLUMNS,
+    StoreSchema,
+    definitions,
+    stored_scores,
+)
+
+COMPRESSION: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+
+
+class RowSource(Protocol):
+    """Where the rows of a store come from."""
+
+    def read(self, columns: Sequence[str], start: int, stop: int) -> dict[str, npt.NDArray[Any]]:
+        """Row columns [rows] and statistics [rows, tracks] of the rows start..stop of the file."""
+        ...
+
+
+def write_store(
+    path: Path, schema: StoreSchema, source: RowSource, between_blocks: Callable[[], None]
+) -> None:
+    """Writes a store.
+
+    Args:
+        path: A new file; the caller publishes it under its final name.
+        schema: Shape, names and attributes.
+        source: The rows. Text may be of any width up to that of the schema, scores are float32
+            (or already of the type of the store).
+        between_blocks: Called after every block of rows; may raise to stop.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    with create_hdf5(path) as (file, check):
+
+        def after_block() -> None:
+            check()
+            between_blocks()
+
+        for name, value in sorted(schema.attributes.items()):
+            file.attrs[name] = value
+        _write_rows(file, schema, source, ROW_COLUMNS, after_block)
+        file.create_dataset("target_ids", data=_texts(schema.target_ids))
+        file.create_dataset("target_labels", data=_texts(schema.target_labels))
+        for name, definition in definitions(schema.statistics).items():
+            _write_rows(file, schema, source, (name,), after_block)
+            file[name].attrs["definition"] = definition
+        _write_percentiles(file, schema, after_block)
+
+
+def _write_rows(
+    file: h5py.File,
+    schema: StoreSchema,
+    source: RowSource,
+    columns: Sequence[str],
+    after_block: Callable[[], None],
+) -> None:
+    """Writes some row columns or statistics, `CHUNK_ROWS` rows at a time."""
+    for column in columns:
+        _create(file, schema, column)
+    for start in range(0, schema.n_rows, CHUNK_ROWS):
+        stop = min(start + CHUNK_ROWS, schema.n_rows)
+        values = source.read(columns, start, stop)
+        for column in columns:
+            block = values[column]
+            if column in schema.statistics:
+                block = stored_scores(block, schema.float16)
+            file[column][start:stop] = block.astype(schema.dtype(column), copy=False)
+        after_block()
+
+
+def _create(file: h5py.File, schema: StoreSchema, column: str) -> None:
+    """Makes an empty dataset; one without elements cannot have chunks."""
+    shape: tuple[int, ...] = (schema.n_rows,)
+    chunks: tuple[int, ...] = (schema.chunk_rows(column),)
+    if column in schema.statistics:
+        shape = (schema.n_rows, schema.n_tracks)
+        chunks = (*chunks, min(CHUNK_TRACKS, schema.n_tracks))
+    if 0 in shape:
+        file.create_dataset(column, shape, schema.dtype(column))
+    else:
+        file.create_dataset(column, shape, schema.dtype(column), chunks=chunks, **COMPRESSION)
+
+
+def _write_percentiles(
+    file: h5py.File, schema: StoreSchema, after_block: Callable[[], None]
+) -> None:
+    file.create_dataset("percentiles", data=PERCENTILES)
+    for name in schema.statistics:
+        scores = file[name]
+
+        def read(start: int, stop: int, scores: Any = scores) -> npt.NDArray[np.floating]:
+            after_block()
+            return np.asarray(scores[:, start:stop])
+
+        values = track_percentiles(read, schema.n_rows, schema.n_tracks)
+        file.create_dataset(f"{name}_pct", data=values)
+
+
+def _texts(values: Sequence[str]) -> npt.NDArray[np.bytes_]:
+    """Text as fixed-length UTF-8 bytes."""
+    return np.array([value.encode() for value in values], dtype=np.bytes_)

@@ -1,0 +1,53 @@
+"""Variants in BCF files."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pysam
+
+from tfgen.errors import InputFormatError
+from tfgen.genome.compression import compression, require_whole
+from tfgen.genome.htslib import quiet_htslib
+from tfgen.genome.variant_sites import Site
+
+
+class VariantBcf:
+    """The records of a BCF file.
+
+    Attributes:
+        contig_lengths: Lengths of the contigs of the header, in bases, where it has them.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Prepares to read a file."""
+        self.path = path
+        self.contig_lengths: dict[str, int] = {}
+
+    def sites(self) -> Iterator[Site]:
+        """Reads the records in file order.
+
+        Raises:
+            InputFormatError: The file cannot be read, is truncated or damaged; the message has the
+                number of the record.
+        """
+        if compression(self.path) == "gzip":
+            raise InputFormatError(f"{self.path}: is BCF in gzip; recompress with bgzip")
+        require_whole(self.path)
+        number = 0
+        try:
+            with quiet_htslib(), pysam.VariantFile(str(self.path), drop_samples=True) as records:
+                for name, contig in records.header.contigs.items():
+                    if contig.length:
+                        self.contig_lengths[name] = contig.length
+                for number, record in enumerate(records, 1):
+                    yield _site(number, record)
+        except (OSError, ValueError) as error:
+            raise InputFormatError(
+                f"{self.path}: cannot be read as BCF behind record {number} ({error})"
+            ) from error
+
+
+def _site(number: int, record: pysam.VariantRecord) -> Site:
+    """The first five columns of a record, alleles in upper case."""
+    alts = tuple(alt.upper() for alt in record.alts or (".",))
+    return Site(number, record.chrom, record.pos, record.id or ".", record.ref.upper(), alts)
