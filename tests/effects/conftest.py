@@ -57,13 +57,16 @@ class World:
 
 @pytest.fixture
 def world(tmp_path):
-    """chr1 of 20,000 bases, chr2 of 3,000, chrN of 2,000 with a gap."""
+    """chr1 of 20,000 bases, chr2 of 3,000, chrN of 2,000 with an island in a gap."""
     rng = np.random.default_rng(7)
     contigs = {
         name: "".join(rng.choice(list("ACGT"), length))
         for name, length in (("chr1", 20_000), ("chr2", 3_000), ("chrN", 2_000))
     }
-    contigs["chrN"] = contigs["chrN"][:900] + "N" * 600 + contigs["chrN"][1500:]
+    gapped = list(contigs["chrN"])
+    gapped[900:1200] = "N" * 300
+    gapped[1210:1500] = "N" * 290
+    contigs["chrN"] = "".join(gapped)
     fasta = tmp_path / "genome.fa"
     fasta.write_text("".join(f">{name}\n{text}\n" for name, text in contigs.items()))
     return World(tmp_path, fasta, contigs)

@@ -105,22 +105,32 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_damaged_block_is_refused_when_it_is_read(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    sequence = decode(rng.integers(0, 4, 300_000, np.uint8))
-    path = write_bgzip(tmp_path / "g.fa.gz", oracle.fasta_text({"c": sequence}, 300_000).encode())
+    sequence = decode(rng.integers(0, 4, 1_000_000, np.uint8))
+    path = write_bgzip(tmp_path / "g.fa.gz", oracle.fasta_text({"c": sequence}, 1_000_000).encode())
     Fasta(path).close()
     content = bytearray(path.read_bytes())
-    content[len(content) // 3 : len(content) // 3 + 50] = bytes(50)
+    content[len(content) // 2 : len(content) // 2 + 50] = bytes(50)
     path.write_bytes(content)
-    with Fasta(path) as fasta, pytest.raises(InputFormatError, match="is damaged at c:0-300000"):
-        fasta.fetch(Interval("c", 0, 300_000))
+    with Fasta(path) as fasta, pytest.raises(InputFormatError, match="is damaged at c:0-1000000"):
+        fasta.fetch(Interval("c", 0, 1_000_000))
 
 
-def test_a_file_cut_while_open_is_refused(tmp_path: Path) -> None:
+def test_a_blank_that_an_index_cannot_know_is_no_dna_letter(tmp_path: Path) -> None:
+    path = write_fasta(tmp_path / "g.fa", {"c": "ACGTACGTACGT"}, width=4)
+    Fasta(path).close()
+    path.write_text(path.read_text()[:-4] + " GT\n")
+    with Fasta(path) as fasta, pytest.raises(InputFormatError, match="' ' at index 9 of a sequ"):
+        fasta.codes(Interval("c", 0, 12))
+
+
+@pytest.mark.parametrize("n_lines", [0, 1, 2400])
+def test_a_file_cut_while_open_is_refused(tmp_path: Path, n_lines: int) -> None:
     path = write_fasta(tmp_path / "g.fa", {"c": "ACGT" * 50_000})
+    content = path.read_bytes()
     with Fasta(path) as fasta:
-        path.write_text(">c\nACGT\n")
-        with pytest.raises(InputFormatError, match=r"is damaged at|changed while it was open"):
-            fasta.fetch(Interval("c", 150_000, 150_100))
+        path.write_bytes(content[: n_lines * 61])
+        with pytest.raises(InputFormatError, match=r"is damaged at c:.* or changed while"):
+            fasta.fetch(Interval("c", 140_000, 160_000))
 
 
 def test_handles_of_one_file_work_side_by_side(path: Path) -> None:

@@ -199,24 +199,23 @@ def _types(store: ScoreStore) -> list[np.dtype[Any]]:
 def _require_whole(shards: Sequence[_Shard]) -> None:
     """Stops unless the shards cover all rows exactly once."""
     covered, total = 0, int(shards[0].store.attributes["rows_total"])
-    for shard in shards:
-        if not len(shard.rows):
-            continue
+    for shard in (shard for shard in shards if len(shard.rows)):
         if shard.rows.start < covered:
             raise InputMismatchError(
                 f"{shard.store.path}: rows {shard.rows} are in another shard as well; "
                 "name each shard once"
             )
         if shard.rows.start > covered:
-            break
+            raise _missing(RowRange(covered, shard.rows.start), total)
         covered = shard.rows.stop
-    else:
-        if covered == total:
-            return
-    following = next((shard.rows.start for shard in shards if shard.rows.start > covered), total)
-    raise InputMismatchError(
-        f"rows {covered}:{following} of {total} are in no shard; "
-        "name every shard, or score the missing rows with --rows"
+    if covered != total:
+        raise _missing(RowRange(covered, total), total)
+
+
+def _missing(rows: RowRange, total: int) -> InputMismatchError:
+    return InputMismatchError(
+        f"rows {rows} of {total} are in no shard; name every shard, or score the missing rows "
+        f"with --rows={rows}"
     )
 
 

@@ -29,7 +29,8 @@ def track_percentiles(read: ReadTracks, n_rows: int, n_tracks: int) -> npt.NDArr
     for start in range(0, n_tracks, step):
         block = read(start, min(start + step, n_tracks))
         for track, column in enumerate(block.T, start=start):
-            scores = column[np.isfinite(column)].astype(np.float64)
+            # Sorting float32 first makes numpy's own search for 279 places much faster.
+            scores = np.sort(column[np.isfinite(column)])
             if scores.size:
-                result[track] = np.percentile(scores, 100 * PERCENTILES)
+                result[track] = np.percentile(scores.astype(np.float64), 100 * PERCENTILES)
     return result

@@ -1,14 +1,16 @@
 """The unfinished part of a scoring run on disk: what a killed run leaves and the next goes on from.
 
 `OUTPUT.partial/` holds `run.json`, which says what determines the result, and pieces: each an
-.npz file with the rows start..stop of the variant file, published by rename. A piece is used again
-only if it is whole and was made by a run with the same `run.json`.
+.npz file with the rows start..stop of the variant file, published by rename under the name
+`piece-START-STOP-CHECKSUM.npz`. A piece is used again only if it has its checksum and was made by
+a run with the same `run.json`.
 """
 
 import hashlib
+import io
 import json
 import shutil
-import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ from tfgen.io import publish, write_json
 STORE_NAME = "scores.h5"
 _RUN, _ROWS, _CHECKED, _DEVIATIONS = "run", "rows", "checked_rows", "deviations"
 _N_EXAMPLES = 3
+_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class PartialRun:
         self.store = self.folder / STORE_NAME
         self._attributes = dict(attributes)
         self._statistics = tuple(statistics)
+        self._paths: dict[RowRange, Path] = {}
         text = json.dumps(self._attributes, sort_keys=True)
         self._digest = np.bytes_(hashlib.sha256(text.encode()).hexdigest())
 
@@ -100,6 +104,7 @@ class PartialRun:
         Raises:
             OutputError: The disk is full or the folder cannot be written.
         """
+        stream = io.BytesIO()
         arrays: dict[str, Any] = {
             **piece.columns,
             _RUN: self._digest,
@@ -107,11 +112,12 @@ class PartialRun:
             _CHECKED: piece.check.n_rows,
             _DEVIATIONS: [piece.check.max_abs.get(name, 0.0) for name in self._statistics],
         }
-        final = self._path(piece.rows)
+        np.savez(stream, **arrays)
+        content = stream.getbuffer()
+        final = self.folder / _piece_name(piece.rows, zlib.crc32(content))
         partial = final.with_suffix(".tmp")
         try:
-            with partial.open("wb") as stream:
-                np.savez(stream, **arrays)
+            partial.write_bytes(content)
         except OSError as error:
             with suppress(OSError):
                 partial.unlink()
@@ -120,10 +126,11 @@ class PartialRun:
                 "same command again"
             ) from error
         publish(partial, final)
+        self._paths[piece.rows] = final
 
     def read(self, rows: RowRange, columns: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
         """Some columns of one piece."""
-        with np.load(self._path(rows), allow_pickle=False) as arrays:
+        with np.load(self._paths[rows], allow_pickle=False) as arrays:
             return {column: arrays[column] for column in columns}
 
     def check(self, rows: RowRange) -> SelfCheck:
@@ -143,9 +150,6 @@ class PartialRun:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         (self.folder / "run.json").unlink(missing_ok=True)
         self.folder.rmdir()
-
-    def _path(self, rows: RowRange) -> Path:
-        return self.folder / f"piece-{rows.start:010d}-{rows.stop:010d}.npz"
 
     def _differences(self) -> list[str]:
         """What differs between the run in the folder and this one."""
@@ -173,21 +177,22 @@ class PartialRun:
                 path.unlink()
             else:
                 found.append(rows)
+                self._paths[rows] = path
         return found
 
     def _intact_rows(self, path: Path) -> RowRange | None:
         """The rows of a piece of this run, or None for anything else."""
-        try:
-            with zipfile.ZipFile(path) as archive:
-                if archive.testzip() is not None:
-                    return None
-            with np.load(path, allow_pickle=False) as arrays:
-                start, stop = (int(value) for value in arrays[_ROWS])
-                same_run = arrays[_RUN] == self._digest
-        except (zipfile.BadZipFile, KeyError, ValueError, EOFError, NotImplementedError, OSError):
+        checksum = 0
+        with path.open("rb") as stream:
+            while block := stream.read(_BLOCK_BYTES):
+                checksum = zlib.crc32(block, checksum)
+        if not path.name.endswith(f"-{checksum:08x}.npz"):
             return None
+        with np.load(path, allow_pickle=False) as arrays:
+            start, stop = (int(value) for value in arrays[_ROWS])
+            same_run = arrays[_RUN] == self._digest
         rows = RowRange(start, stop)
-        return rows if same_run and path == self._path(rows) else None
+        return rows if same_run and path.name == _piece_name(rows, checksum) else None
 
 
 class PieceRows:
@@ -243,6 +248,10 @@ def cut(ranges: Iterable[RowRange], rows_per_piece: int) -> Iterator[RowRange]:
             stop = min(rows.stop, (start // rows_per_piece + 1) * rows_per_piece)
             yield RowRange(start, stop)
             start = stop
+
+
+def _piece_name(rows: RowRange, checksum: int) -> str:
+    return f"piece-{rows.start:010d}-{rows.stop:010d}-{checksum:08x}.npz"
 
 
 def text_array(values: Iterable[str]) -> npt.NDArray[np.bytes_]:

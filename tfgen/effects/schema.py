@@ -4,6 +4,7 @@ One HDF5 file holds one row per alternative allele in input order and one column
 Names and shapes are those of calico/basenji (`basenji_sad.py`), with columns of ours beside them.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -55,6 +56,8 @@ ROW_COLUMNS = (*TEXT_COLUMNS, *NUMBER_COLUMNS)
 
 CHUNK_ROWS = 1024
 CHUNK_TRACKS = 16
+"""Chunks are at most this large, so that both rows and tracks can be read in slices."""
+
 TEXT_CHUNK_BYTES = 1 << 20
 TYPICAL_TEXT_BYTES = 32
 FIXED_BYTES = 1 << 20
@@ -100,24 +103,36 @@ class StoreSchema:
             return np.dtype(f"S{max(1, self.text_widths[column])}")
         return self.score_dtype
 
-    def chunk_rows(self, column: str) -> int:
-        """Rows of one chunk of a row column or of a statistic."""
-        rows = CHUNK_ROWS
-        if column in TEXT_COLUMNS:
-            rows = min(rows, max(1, TEXT_CHUNK_BYTES // self.dtype(column).itemsize))
-        return min(rows, self.n_rows)
+    @property
+    def block_rows(self) -> int:
+        """Rows that are written at a time, and rows of one chunk of scores."""
+        return _even(self.n_rows, CHUNK_ROWS)
+
+    def chunks(self, column: str) -> tuple[int, ...] | None:
+        """Shape of the chunks of a row column or statistic; None if it has no elements."""
+        if column in self.statistics:
+            chunks = (self.block_rows, _even(self.n_tracks, CHUNK_TRACKS))
+        else:
+            width = self.dtype(column).itemsize
+            chunks = (_even(self.n_rows, max(1, min(CHUNK_ROWS, TEXT_CHUNK_BYTES // width))),)
+        return chunks if all(chunks) else None
 
     @property
     def size(self) -> int:
         """Bytes of the file, roughly and not too small.
 
-        Scores hardly compress. Padding of text does, so a long allele counts once, not per row.
+        The padding of text vanishes in its compression, so a long allele does not count per row.
         """
         widths = [self.dtype(column).itemsize for column in ROW_COLUMNS]
         rows = self.n_rows * sum(min(width, TYPICAL_TEXT_BYTES) for width in widths)
         scores = self.n_rows * self.n_tracks * self.score_dtype.itemsize
         percentiles = PERCENTILES.size * self.n_tracks * np.dtype(np.float32).itemsize
         return FIXED_BYTES + rows + len(self.statistics) * (scores + percentiles)
+
+
+def _even(length: int, limit: int) -> int:
+    """Length of chunks of nearly equal size, at most `limit`, so that the last is almost full."""
+    return math.ceil(length / max(1, math.ceil(length / limit)))
 
 
 def stored_allele(allele: str) -> str:

@@ -121,6 +121,11 @@ def _prepare(
     check_engine(loaded, config)
     stop.raise_if_requested()
     attributes = run_attributes(config, inputs, loaded)
+    warnings = [
+        *inputs.warnings,
+        *loaded.warnings,
+        *assembly_warnings(loaded.contig_lengths, fasta),
+    ]
     return _Job(
         config=config,
         inputs=inputs,
@@ -130,11 +135,8 @@ def _prepare(
         partial=PartialRun(config.output, attributes, config.statistics),
         stop=stop,
         report=report,
-        warnings=(
-            *inputs.warnings,
-            *loaded.warnings,
-            *assembly_warnings(loaded.contig_lengths, fasta),
-        ),
+        # The targets table is read twice, by the inputs and by the model.
+        warnings=tuple(dict.fromkeys(warnings)),
     )
 
 

@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from tfgen.enformer.config import EnformerConfig
 from tfgen.enformer.layers import Linear
-from tfgen.enformer.positions import position_basis
 
 _QUERY_BLOCK = 256
 
@@ -42,17 +41,14 @@ class Attention(snt.Module):
         self.r_w_bias = tf.Variable(initializer(bias_shape, tf.float32), name="r_w_bias")
         self.r_r_bias = tf.Variable(initializer(bias_shape, tf.float32), name="r_r_bias")
 
-    def relative_keys(self, is_training: bool = False) -> tf.Tensor:
-        """R for every distance of the basis: `[1, heads, 2*basis_length - 1, key_size]`.
+    def relative_keys(self, basis: tf.Tensor, is_training: bool) -> tf.Tensor:
+        """R for every distance: `[2*basis_length - 1, columns]` -> `[1, heads, ..., key_size]`.
 
         At inference it depends on the weights alone and may be kept between calls.
         """
-        config = self._config
-        basis = tf.constant(
-            position_basis(config.basis_length, config.value_size, config.position_basis)
-        )
-        if is_training and config.positional_dropout_rate:
-            basis = tf.nn.dropout(basis, config.positional_dropout_rate)
+        rate = self._config.positional_dropout_rate
+        if is_training and rate:
+            basis = tf.nn.dropout(basis, rate)
         return self._split(self.r_k_layer(basis)[tf.newaxis])
 
     def __call__(

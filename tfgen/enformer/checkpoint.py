@@ -5,19 +5,22 @@ partial match is refused. Writing mirrors the published object graph, so that th
 and `tf.train.Checkpoint` restore what is written here.
 """
 
+import glob
 import re
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from tfgen.enformer.config import BIN_SIZE, PUBLISHED_HEADS, EnformerConfig
+from tfgen.enformer.config import PUBLISHED_HEADS, EnformerConfig
 from tfgen.enformer.keys import KEY_SUFFIX, ROOTS, SAVE_COUNTER, Layout, published_variables
 from tfgen.enformer.model import Enformer
 from tfgen.errors import InputFormatError, InputMismatchError, UsageError
+from tfgen.io import sha256_files
 
 _HUB_MARK = re.compile(r"^(.*?)/_stem/_layers/0/w$")
 _SONNET_MARK = re.compile(r"^(.*?)/_trunk/_layers/0/_layers/0/w$")
+_DATA_FILE = re.compile(r"\.(index|data-\d+-of-\d+)$")
 _LISTED = 5
 
 
@@ -64,23 +67,29 @@ class CheckpointFile:
             reason = str(error).splitlines()[0]
             raise InputFormatError(f"{self.prefix}: cannot read {key}: {reason}") from error
 
-    def config(self, sequence_length: int | None = None) -> EnformerConfig:
+    def sha256(self) -> str:
+        """Digest of the checkpoint's files."""
+        folder, name = Path(self.prefix).parent, Path(self.prefix).name
+        files = [path.name for path in folder.glob(f"{glob.escape(name)}.*") if path.is_file()]
+        return sha256_files(folder, [f for f in files if _DATA_FILE.search(f)])
+
+    def config(self) -> EnformerConfig:
         """The architecture that the shapes tell.
 
-        What shapes cannot tell is taken as published: 196,608 bp, 896 bins, a basis for 1,536
-        bins; `sequence_length` replaces the first (and scales crop and basis with it).
+        What shapes cannot tell is as published: windows of 196,608 bp, 896 output bins, a
+        position basis for 1,536 bins. Use `dataclasses.replace` where it was something else.
 
         Raises:
             InputFormatError: The shapes are not those of an Enformer.
         """
         try:
-            return self._config(sequence_length)
+            return self._config()
         except (KeyError, IndexError, UsageError) as error:
             raise InputFormatError(
                 f"{self.prefix}: its shapes are not those of an Enformer: {error}"
             ) from error
 
-    def _config(self, sequence_length: int | None) -> EnformerConfig:
+    def _config(self) -> EnformerConfig:
         hub = self.layout == "hub"
         trunk = self.root if hub else f"{self.root}/_trunk"
         tower = f"{trunk}/_downres" if hub else f"{trunk}/_layers/1"
@@ -98,15 +107,12 @@ class CheckpointFile:
         heads = {m[1]: shape[0] for k, shape in self.shapes.items() if (m := head.match(k))}
         published = [name for name, _ in PUBLISHED_HEADS]
         order = sorted(heads, key=lambda name: (name not in published, name))
-        default = EnformerConfig()
         return EnformerConfig(
             channels=channels,
             num_transformer_layers=len(layers),
             num_heads=bias[1],
             key_size=bias[3],
             heads=tuple((name, heads[name]) for name in order),
-            sequence_length=sequence_length or default.sequence_length,
-            target_length=(sequence_length or default.sequence_length) // BIN_SIZE * 7 // 12,
             pooling_type="attention" if pooling else "max",
             divisible_by=_rounding(channels, filters),
         )

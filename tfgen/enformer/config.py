@@ -74,9 +74,7 @@ class EnformerConfig:
         if self.pooling_type not in ("attention", "max"):
             raise UsageError(f"pooling_type is {self.pooling_type!r}; use attention or max")
         if self.position_basis not in ("reference", "float64"):
-            raise UsageError(
-                f"position_basis is {self.position_basis!r}; use reference or float64"
-            )
+            raise UsageError(f"position_basis is {self.position_basis!r}; use reference or float64")
         names = [name for name, _ in self.heads]
         if not names or len(set(names)) != len(names) or any(n < 1 for _, n in self.heads):
             raise UsageError(

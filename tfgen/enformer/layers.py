@@ -13,7 +13,7 @@ _MOVING_AVERAGE_DECAY = 0.9
 
 
 def gelu(x: tf.Tensor) -> tf.Tensor:
-    """x * sigmoid(1.702 x), the form that Enformer was trained with."""
+    """GELU as x * sigmoid(1.702 x), the form that Enformer was trained with."""
     return x * tf.sigmoid(1.702 * x)
 
 
@@ -147,8 +147,9 @@ class MaxPool(snt.Module):
 
 def _pairs(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Even and odd positions; on CPU a reshape is 20 times faster than a strided slice."""
-    channels = x.shape[2]
-    paired = tf.reshape(x, [tf.shape(x)[0], -1, 2 * channels])
+    length, channels = x.shape[1], x.shape[2]
+    shape = [tf.shape(x)[0], -1] if length is None else [-1, length // 2]
+    paired = tf.reshape(x, [*shape, 2 * channels])
     return paired[:, :, :channels], paired[:, :, channels:]
 
 

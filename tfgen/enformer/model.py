@@ -16,6 +16,7 @@ from tfgen.enformer.layers import (
     MaxPool,
     gelu,
 )
+from tfgen.enformer.positions import position_basis
 from tfgen.errors import UsageError
 
 _STEM_WIDTH = 15
@@ -121,7 +122,13 @@ class Enformer(snt.Module):
         """Stem and convolution tower: `[batch, 128n, 4]` -> `[batch, n, C]`, for any n.
 
         Bin b depends on the bases 128b - 259 .. 128b + 386 alone (646 bp).
+
+        Raises:
+            UsageError: The length is known and no multiple of 128.
         """
+        length = sequence.shape[1]
+        if length is not None and (length < BIN_SIZE or length % BIN_SIZE):
+            raise UsageError(f"sequence length {length} is not a positive multiple of {BIN_SIZE}")
         x = self.stem(sequence, is_training)
         for stage in self.stages:
             x = stage(x, is_training)
@@ -129,7 +136,11 @@ class Enformer(snt.Module):
 
     def relative_keys(self, is_training: bool = False) -> list[tf.Tensor]:
         """The projected position basis of every block; see `Attention.relative_keys`."""
-        return [block.attention.relative_keys(is_training) for block in self.blocks]
+        config = self.config
+        basis = tf.constant(
+            position_basis(config.basis_length, config.value_size, config.position_basis)
+        )
+        return [block.attention.relative_keys(basis, is_training) for block in self.blocks]
 
     def embed_tower(
         self,
@@ -177,7 +188,7 @@ class Enformer(snt.Module):
     def predict_head(
         self, embedding: tf.Tensor, organism: str, tracks: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """softplus of a linear map of the embedding, for all or some tracks of one head.
+        """Softplus of a linear map of the embedding, for all or some tracks of one head.
 
         Args:
             embedding: `[batch, bins, 2C]`.
@@ -192,9 +203,3 @@ class Enformer(snt.Module):
             return tf.nn.softplus(head(embedding))
         weights, bias = tf.gather(head.w, tracks, axis=1), tf.gather(head.b, tracks)
         return tf.nn.softplus(tf.linalg.matmul(embedding, weights) + bias)
-
-
-def check_sequence_length(length: int) -> None:
-    """Raises `UsageError` unless `length` is a positive multiple of the bin size."""
-    if length < BIN_SIZE or length % BIN_SIZE:
-        raise UsageError(f"sequence length {length} is not a positive multiple of {BIN_SIZE}")

@@ -84,9 +84,12 @@ def _gamma_float64(positions: np.ndarray, length: int, count: int) -> np.ndarray
     with np.errstate(divide="ignore"):
         log_density = (concentration - 1) * np.log(x) - rate * x
     peak = log_density.max(axis=0)
-    log_normaliser = np.array([math.lgamma(c) for c in concentration]) - concentration * np.log(rate)
+    log_normaliser = np.array([math.lgamma(c) for c in concentration]) - concentration * np.log(
+        rate
+    )
     floor = _GAMMA_FLOOR / np.exp(peak - log_normaliser)
     return np.asarray((np.exp(log_density - peak) + floor) / (1 + floor))
+
 
 def _gamma_float32(positions: np.ndarray, length: int, count: int) -> np.ndarray:
     """The same densities by float32 TensorFlow operations, in the published order."""

@@ -132,7 +132,7 @@ def _may_write(folder: Path) -> bool:
 
 def _keep(new: Path, final: Path) -> None:
     """Copies an index file to its place. Without success the next run makes it again."""
-    partial = final.with_name(f"{final.name}.partial-{os.getpid()}")
+    partial = final.with_name(f"{final.name}.partial-{os.getpid()}-{os.urandom(4).hex()}")
     try:
         shutil.copyfile(new, partial)
         publish(partial, final)

@@ -10,7 +10,7 @@ import pysam
 def quiet_htslib() -> Iterator[None]:
     """Silences htslib's own messages on stderr; its failures still raise.
 
-    The level is one number for the whole process.
+    The level is one number for the whole process, so a block should hold one call and no yield.
     """
     level = pysam.set_verbosity(0)
     try:

@@ -8,7 +8,7 @@ import pysam
 from tfgen.errors import InputFormatError
 from tfgen.genome.compression import compression, require_whole
 from tfgen.genome.htslib import quiet_htslib
-from tfgen.genome.variant_sites import Site
+from tfgen.genome.variant_sites import Site, contig_length
 
 
 class VariantBcf:
@@ -35,16 +35,26 @@ class VariantBcf:
         require_whole(self.path)
         number = 0
         try:
-            with quiet_htslib(), pysam.VariantFile(str(self.path), drop_samples=True) as records:
-                for name, contig in records.header.contigs.items():
-                    if contig.length:
-                        self.contig_lengths[name] = contig.length
-                for number, record in enumerate(records, 1):
+            with self._open() as records:
+                contigs = (line for line in records.header.records if line.key == "contig")
+                self.contig_lengths = dict(filter(None, map(contig_length, map(str, contigs))))
+                while (record := _next(records)) is not None:
+                    number += 1
                     yield _site(number, record)
         except (OSError, ValueError) as error:
             raise InputFormatError(
                 f"{self.path}: cannot be read as BCF behind record {number} ({error})"
             ) from error
+
+    def _open(self) -> pysam.VariantFile:
+        with quiet_htslib():
+            return pysam.VariantFile(str(self.path), drop_samples=True)
+
+
+def _next(records: pysam.VariantFile) -> pysam.VariantRecord | None:
+    """The next record, None at the end. Silence must not last while the caller works."""
+    with quiet_htslib():
+        return next(records, None)
 
 
 def _site(number: int, record: pysam.VariantRecord) -> Site:

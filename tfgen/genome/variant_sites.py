@@ -1,6 +1,10 @@
 """Records of variant files before their alternative alleles are split."""
 
-from typing import NamedTuple
+import re
+from typing import Final, NamedTuple
+
+_CONTIG_NAME: Final = re.compile(r"^##contig=<(?:.*,)?ID=([^,>]+)")
+_CONTIG_LENGTH: Final = re.compile(r"[<,]length=([0-9]{1,18})[,>]")
 
 
 class Site(NamedTuple):
@@ -21,3 +25,9 @@ class Site(NamedTuple):
     id: str
     ref: str
     alts: tuple[str, ...]
+
+
+def contig_length(header_line: str) -> tuple[str, int] | None:
+    """Name and length in bases of a `##contig` line; None for any line that has not both."""
+    name, length = _CONTIG_NAME.match(header_line), _CONTIG_LENGTH.search(header_line)
+    return None if name is None or length is None else (name.group(1), int(length.group(1)))

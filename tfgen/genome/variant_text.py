@@ -12,12 +12,10 @@ from typing import Final
 
 from tfgen.errors import InputFormatError
 from tfgen.genome.compression import decompressed, require_whole
-from tfgen.genome.variant_sites import Site
+from tfgen.genome.variant_sites import Site, contig_length
 
 _N_COLUMNS: Final = 5
 _POSITION: Final = re.compile(rb"-?[0-9]{1,18}")
-_CONTIG_NAME: Final = re.compile(rb"[<,]ID=([^,>]+)")
-_CONTIG_LENGTH: Final = re.compile(rb"[<,]length=([0-9]{1,18})[,>]")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
@@ -81,17 +79,13 @@ class VariantText:
         text = line.rstrip(b"\r\n")
         if b"\r" in text:
             raise self._error(number, "carriage returns within the line; convert the line ends")
-        if text.startswith(b"##contig="):
-            self._read_contig(number, text)
-        elif not text.startswith(b"##"):
+        if not text.startswith(b"##"):
             return self._read_column_names(number, text)
+        contig = contig_length(text.decode("utf-8", "replace"))
+        if contig is not None:
+            self.contig_lengths[contig[0]] = contig[1]
         self._has_header = True
         return True
-
-    def _read_contig(self, number: int, text: bytes) -> None:
-        name, length = _CONTIG_NAME.search(text), _CONTIG_LENGTH.search(text)
-        if name is not None and length is not None:
-            self.contig_lengths[self._decoded(number, name.group(1))] = int(length.group(1))
 
     def _read_column_names(self, number: int, text: bytes) -> bool:
         """Checks the line of column names; False when the line is a record."""
@@ -131,7 +125,7 @@ class VariantText:
         except UnicodeDecodeError:
             raise self._error(number, f"{_show(field)} is not UTF-8") from None
         if not text.isprintable():
-            raise self._error(number, f"{_show(field)} has a control character")
+            raise self._error(number, f"{_show(field)} has a character that cannot be printed")
         return text
 
     def _error(self, number: int, message: str) -> InputFormatError:

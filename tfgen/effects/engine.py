@@ -1,0 +1,155 @@
+"""From the settings of a scoring run to an engine that is ready to score."""
+
+import os
+import sys
+from pathlib import Path
+
+from tfgen.effects.config import ScoringConfig
+from tfgen.effects.protocol import Engine, LoadedEngine
+from tfgen.effects.targets import TargetTable, read_targets
+from tfgen.errors import UsageError
+from tfgen.io import input_fingerprint
+from tfgen.models import find_model, is_exported, is_saved_model, require_trust
+
+_PREFERRED_HEAD = "human"
+_BASES_PER_PASS = 393_216
+_LEAST_ROWS_PER_PIECE = 16
+
+
+def load_engine(config: ScoringConfig) -> LoadedEngine:
+    """Loads the model of a scoring run.
+
+    An exported model or a checkpoint is scored by the shared-trunk engine. A foreign SavedModel
+    is scored by full passes, if the user allows it to run.
+
+    Raises:
+        TfgenError: The model cannot be found, trusted, or scored as asked.
+    """
+    path = find_model(config.model)
+    if is_saved_model(path) and not is_exported(path):
+        require_trust(path, config.allow_untrusted_model)
+        return _foreign(path, config)
+    return _enformer(path, config)
+
+
+def _enformer(path: Path, config: ScoringConfig) -> LoadedEngine:
+    from tfgen.effects.shared_trunk import SharedTrunkEngine
+    from tfgen.enformer.checkpoint import CheckpointFile
+    from tfgen.enformer.model import Enformer
+    from tfgen.enformer.saved_model import load_saved_model
+
+    own_targets: Path | None = None
+    contig_lengths: dict[str, int] = {}
+    if is_exported(path):
+        model, card = load_saved_model(path)
+        digest = card.sha256
+        organism = _organism(config, [name for name, _ in model.config.heads])
+        own_targets = card.targets_path(path, organism)
+        contig_lengths = dict(card.contig_lengths)
+    else:
+        checkpoint = CheckpointFile(path)
+        model = Enformer(checkpoint.config())
+        checkpoint.restore(model)
+        digest = checkpoint.sha256()
+        organism = _organism(config, [name for name, _ in model.config.heads])
+    n_outputs = model.config.head_tracks(organism)
+    table, tracks = _tracks(config, organism, n_outputs)
+    batch_size = config.batch_size or max(1, _BASES_PER_PASS // (2 * model.config.sequence_length))
+    engine = SharedTrunkEngine(
+        model,
+        organism,
+        config.statistics,
+        tracks=tracks,
+        windows=config.windows,
+        batch_size=batch_size,
+        notify=_tell,
+    )
+    names = table or (_own_names(own_targets, organism, n_outputs) if own_targets else None)
+    return _loaded(
+        engine,
+        names,
+        {
+            "model_sha256": digest,
+            "engine": "shared_trunk",
+            "organism": organism,
+            "batch_size": str(batch_size),
+            "n_coding": "zeros",
+        },
+        contig_lengths,
+        batch_size,
+    )
+
+
+def _foreign(path: Path, config: ScoringConfig) -> LoadedEngine:
+    from tfgen.effects.full_pass import FullPassEngine
+    from tfgen.enformer.saved_model import ForeignModel
+
+    fingerprint = input_fingerprint(path)
+    _tell(f"running the foreign SavedModel {path}, sha256 {fingerprint['sha256']}")
+    model = ForeignModel(path)
+    organism = _organism(config, list(model.heads))
+    table, tracks = _tracks(config, organism, model.heads[organism])
+    return _loaded(
+        FullPassEngine(model, organism, config.statistics, tracks=tracks),
+        table,
+        {
+            "model_sha256": str(fingerprint["sha256"]),
+            "engine": "full_pass",
+            "organism": organism,
+            "n_coding": "zeros",
+        },
+        {},
+        1,
+    )
+
+
+def _loaded(
+    engine: Engine,
+    table: TargetTable | None,
+    provenance: dict[str, str],
+    contig_lengths: dict[str, int],
+    batch_size: int,
+) -> LoadedEngine:
+    provenance["onednn"] = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default")
+    numbers = [str(track) for track in range(engine.n_tracks)]
+    return LoadedEngine(
+        engine=engine,
+        provenance=provenance,
+        track_ids=table.identifiers if table else numbers,
+        track_labels=table.descriptions if table else numbers,
+        warnings=table.warnings if table else (),
+        contig_lengths=contig_lengths,
+        rows_per_piece=max(_LEAST_ROWS_PER_PIECE, 4 * batch_size),
+    )
+
+
+def _organism(config: ScoringConfig, heads: list[str]) -> str:
+    if config.organism:
+        if config.organism not in heads:
+            raise UsageError(
+                f"no head is called {config.organism!r}; this model has {', '.join(heads)}"
+            )
+        return config.organism
+    return _PREFERRED_HEAD if _PREFERRED_HEAD in heads else heads[0]
+
+
+def _tracks(
+    config: ScoringConfig, organism: str, n_outputs: int
+) -> tuple[TargetTable | None, tuple[int, ...] | None]:
+    """The table that the user gave, checked against the head, and its outputs."""
+    if config.targets is None:
+        return None, None
+    table = read_targets(config.targets)
+    table.require_head(n_outputs, organism)
+    return table, table.indices
+
+
+def _own_names(path: Path, organism: str, n_outputs: int) -> TargetTable | None:
+    """The model's own table, which must name every output in order."""
+    table = read_targets(path)
+    table.require_head(n_outputs, organism)
+    return table if table.indices == tuple(range(n_outputs)) else None
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{line}\n")

@@ -1,0 +1,72 @@
+"""The engine for models of which only `predict_on_batch` is known: two full passes per variant."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tfgen.effects.protocol import Scores
+from tfgen.effects.statistics import compute_statistics
+from tfgen.effects.windows import WindowGeometry
+from tfgen.enformer.saved_model import ForeignModel
+from tfgen.errors import UsageError
+from tfgen.genome import VariantWindow, one_hot_table
+
+
+class FullPassEngine:
+    """Scores variants by predicting both alleles of every window.
+
+    Attributes:
+        statistics: Names of the statistics.
+        n_tracks: Tracks per variant.
+    """
+
+    def __init__(
+        self,
+        model: ForeignModel,
+        organism: str,
+        statistics: Sequence[str],
+        *,
+        tracks: Sequence[int] | None = None,
+    ) -> None:
+        """Prepares an engine.
+
+        Raises:
+            UsageError: The model has no such head.
+        """
+        if organism not in model.heads:
+            names = ", ".join(model.heads)
+            raise UsageError(f"no head is called {organism!r}; this model has {names}")
+        self.statistics = tuple(statistics)
+        self.n_tracks = model.heads[organism] if tracks is None else len(tracks)
+        self._geometry = WindowGeometry(model.input_length, model.target_length)
+        self._model, self._organism = model, organism
+        self._tracks = slice(None) if tracks is None else list(tracks)
+        self._letters = one_hot_table()
+
+    @property
+    def sequence_length(self) -> int:
+        """Bases per window."""
+        return self._geometry.sequence_length
+
+    @property
+    def target_length(self) -> int:
+        """Output bins per window."""
+        return self._geometry.target_length
+
+    def score(self, windows: Sequence[VariantWindow]) -> Scores:
+        """Scores variants; see `tfgen.effects.protocol.Engine`."""
+        rows = [self._score(window) for window in windows]
+        return {name: np.stack([row[name] for row in rows]) for name in self.statistics}
+
+    def score_in_full(self, windows: Sequence[VariantWindow]) -> Scores:
+        """The same: there is no shortcut here."""
+        return self.score(windows)
+
+    def _score(self, window: VariantWindow) -> Scores:
+        both = self._letters[np.stack([window.ref_codes, window.alt_codes])]
+        predictions = self._model.predict(tf.constant(both))[self._organism].numpy()
+        reference, alternative = predictions[:, :, self._tracks]
+        return compute_statistics(
+            self.statistics, reference, alternative, window.offset - self._geometry.crop
+        )

@@ -1,0 +1,132 @@
+"""Finds and loads a model by name or by path.
+
+A path is a SavedModel folder that tfgen exported, a checkpoint, or a foreign SavedModel. A name
+is looked up in the model folder: the environment variable TFGEN_MODELS, by default
+~/.cache/tfgen/models.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfgen.enformer.card import CARD_NAME
+from tfgen.errors import InputFormatError, UntrustedModelError
+
+
+@dataclass(frozen=True)
+class PublishedModel:
+    """Published weights: where they are and how they become a tfgen model.
+
+    Attributes:
+        name: Name on the command line.
+        title: What it is.
+        licence: Licence of the weights.
+        assembly: Genome that it was trained on.
+        download: What to download, one step a line; {folder} is a folder of the user's choice.
+        checkpoint: What to give to enformer_export.py.
+        citation: Paper.
+    """
+
+    name: str
+    title: str
+    licence: str
+    assembly: str
+    download: tuple[str, ...]
+    checkpoint: str
+    citation: str
+
+
+_SONNET_WEIGHTS = "https://storage.googleapis.com/dm-enformer/models/enformer/sonnet_weights"
+_SONNET_NAME = "enformer-fine-tuned-human-1"
+
+PUBLISHED_MODELS = {
+    model.name: model
+    for model in (
+        PublishedModel(
+            name="enformer",
+            title="Enformer, 5,313 human and 1,643 mouse tracks, fine-tuned on human",
+            licence="Apache-2.0",
+            assembly="hg38",
+            download=(
+                "mkdir -p {folder}",
+                *(
+                    f"curl -L -o {{folder}}/{_SONNET_NAME}.{part} "
+                    f"{_SONNET_WEIGHTS}/{_SONNET_NAME}.{part}"
+                    for part in ("index", "data-00000-of-00001")
+                ),
+            ),
+            checkpoint=f"{{folder}}/{_SONNET_NAME}",
+            citation="Avsec et al. 2021, doi:10.1038/s41592-021-01252-x",
+        ),
+    )
+}
+
+
+def models_folder() -> Path:
+    """The folder in which models are looked up by name."""
+    configured = os.environ.get("TFGEN_MODELS")
+    return Path(configured) if configured else Path.home() / ".cache" / "tfgen" / "models"
+
+
+def installation_steps(model: PublishedModel) -> str:
+    """The commands, one a line, that download published weights and make them loadable by name."""
+    folder = "enformer_weights"
+    commands = [command.format(folder=folder) for command in model.download]
+    export = (
+        f"python bin/enformer_export.py --checkpoint={model.checkpoint.format(folder=folder)} "
+        f"--output={models_folder() / model.name}"
+    )
+    return "\n".join([*commands, export])
+
+
+def find_model(model: str | Path) -> Path:
+    """The folder or checkpoint prefix that a user means by a name or a path.
+
+    Raises:
+        InputFormatError: Nothing is there. For published weights the message says what to
+            download and which command to run.
+    """
+    path = Path(model)
+    if path.exists() or Path(f"{path}.index").is_file():
+        return path
+    name = str(model)
+    by_name = models_folder() / name
+    if os.sep not in name and by_name.is_dir():
+        return by_name
+    published = PUBLISHED_MODELS.get(name)
+    if published is not None:
+        steps = "; ".join(installation_steps(published).splitlines())
+        raise InputFormatError(
+            f"the weights of {name!r} are not in {models_folder()}. To get them (about 1 GB, "
+            f"{published.licence}), run: {steps}"
+        )
+    known = ", ".join(sorted(PUBLISHED_MODELS))
+    raise InputFormatError(
+        f"no model at {path} and none called {name!r}; give a model folder, a checkpoint, or one "
+        f"of: {known}"
+    )
+
+
+def is_exported(path: Path) -> bool:
+    """Whether `path` is a folder that tfgen exported."""
+    return (path / CARD_NAME).is_file()
+
+
+def is_saved_model(path: Path) -> bool:
+    """Whether `path` is a SavedModel folder, whoever wrote it."""
+    return (path / "saved_model.pb").is_file()
+
+
+def require_trust(path: Path, allowed: bool) -> None:
+    """Refuses to run a foreign SavedModel that the user did not allow.
+
+    Raises:
+        UntrustedModelError: `allowed` is False; the message has the safe way.
+    """
+    if not allowed:
+        raise UntrustedModelError(
+            f"{path}: a SavedModel can run any code, and tfgen did not write this one. If it is an "
+            f"Enformer, make a safe and faster copy: python bin/enformer_export.py "
+            f"--checkpoint={path} --output={path}_tfgen. To run it as it is, pass "
+            "--allow_untrusted_model"
+        )
