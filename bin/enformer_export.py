@@ -8,7 +8,8 @@ Example:
 The checkpoint may have either published layout, which is told from its keys: the Sonnet
 checkpoint (PREFIX.index and PREFIX.data-00000-of-00001) or the variables of the published
 SavedModel (give its folder). A checkpoint that does not match completely is refused, with what is
-missing. The output loads with tf.saved_model.load and has predict_on_batch, embed, tower and
+missing. A folder that this program wrote can be exported again; it brings its own lengths, targets
+and contigs. The output loads with tf.saved_model.load and has predict_on_batch, embed, tower and
 from_tower; model.json beside it says what they take.
 """
 
@@ -33,11 +34,14 @@ class ExportConfig:
 
     checkpoint: Path = _setting("Checkpoint prefix, or a folder that holds one checkpoint.")
     output: Path = _setting("Folder to write.")
-    seq_length: int = _setting(
-        "Bases that predict_on_batch takes; the trunk sees the centre.", default=393_216
+    seq_length: int | None = _setting(
+        "Bases that predict_on_batch takes; the trunk sees the centre. 393216 if not given.",
+        default=None,
     )
-    trunk_length: int = _setting("Bases that the trunk sees.", default=196_608)
-    target_length: int = _setting("Output bins.", default=896)
+    trunk_length: int | None = _setting(
+        "Bases that the trunk sees. 196608 if not given.", default=None
+    )
+    target_length: int | None = _setting("Output bins. 896 if not given.", default=None)
     targets: tuple[str, ...] = _setting(
         "HEAD=TABLE pairs: targets tables to put into the model, for the names of the tracks.",
         default=(),
@@ -78,6 +82,8 @@ def _tables(pairs: Sequence[str]) -> dict[str, Path]:
         head, equals, path = pair.partition("=")
         if not (head and equals and path):
             raise UsageError(f"--targets has {pair!r}; expected HEAD=TABLE")
+        if head in tables:
+            raise UsageError(f"--targets names the head {head!r} twice; give one table for it")
         tables[head] = Path(path).expanduser()
     return tables
 

@@ -6,6 +6,7 @@ is looked up in the model folder: the environment variable TFGEN_MODELS, by defa
 """
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +66,9 @@ PUBLISHED_MODELS = {
 def models_folder() -> Path:
     """The folder in which models are looked up by name."""
     configured = os.environ.get("TFGEN_MODELS")
-    return Path(configured) if configured else Path.home() / ".cache" / "tfgen" / "models"
+    if configured:
+        return Path(configured).expanduser()
+    return Path.home() / ".cache" / "tfgen" / "models"
 
 
 def installation_steps(model: PublishedModel) -> str:
@@ -74,7 +77,7 @@ def installation_steps(model: PublishedModel) -> str:
     commands = [command.format(folder=folder) for command in model.download]
     export = (
         f"python bin/enformer_export.py --checkpoint={model.checkpoint.format(folder=folder)} "
-        f"--output={models_folder() / model.name}"
+        f"--output={shlex.quote(str(models_folder() / model.name))}"
     )
     return "\n".join([*commands, export])
 
@@ -86,7 +89,7 @@ def find_model(model: str | Path) -> Path:
         InputFormatError: Nothing is there. For published weights the message says what to
             download and which command to run.
     """
-    path = Path(model)
+    path = Path(model).expanduser()
     if path.exists() or Path(f"{path}.index").is_file():
         return path
     name = str(model)
@@ -127,6 +130,6 @@ def require_trust(path: Path, allowed: bool) -> None:
         raise UntrustedModelError(
             f"{path}: a SavedModel can run any code, and tfgen did not write this one. If it is an "
             f"Enformer, make a safe and faster copy: python bin/enformer_export.py "
-            f"--checkpoint={path} --output={path}_tfgen. To run it as it is, pass "
-            "--allow_untrusted_model"
+            f"--checkpoint={shlex.quote(str(path))} --output={shlex.quote(f'{path}_tfgen')}; "
+            "to run it as it is instead, pass --allow_untrusted_model"
         )

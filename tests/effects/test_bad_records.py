@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from effects.test_resume import finish
+from effects.processes import finish
 
 from tfgen.effects import ScoreStore
 from tfgen.io import read_table

@@ -79,6 +79,19 @@ def test_the_first_failure_is_kept(tmp_path):
     assert (tmp_path / "x").stat().st_size == 0
 
 
+def test_a_failed_write_is_kept_too(tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))
+        with (
+            pytest.raises(OutputError, match="cannot be written: File too large"),
+            create_hdf5(tmp_path / "a.h5") as (file, _),
+        ):
+            file["x"] = np.arange(10_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
 def test_a_folder_that_is_not_there_is_an_output_error(tmp_path):
     with (
         pytest.raises(OutputError, match="cannot be written: No such file or directory"),

@@ -1,5 +1,7 @@
 """The pipeline from files to store, with engines whose answers are known."""
 
+import dataclasses
+import gzip
 import json
 import os
 import signal
@@ -10,6 +12,7 @@ import pytest
 from effects.toy_engines import PositionEngine, SumEngine, factory, loaded
 
 from tfgen.effects import ScoreStore, score_variants
+from tfgen.effects.pieces import PartialRun
 from tfgen.errors import (
     InputFormatError,
     InputMismatchError,
@@ -211,12 +214,24 @@ def test_strict_runs_stop_before_the_model_is_loaded(world):
     assert siblings(config) == []
 
 
+def test_a_strict_run_without_faults_scores_everything(world):
+    config = world.config(world.snvs(5), on_bad_record="error", ref_policy="error")
+    assert run(config).counts == {"OK": 5}
+
+
 def test_a_model_that_does_not_fit_stops_before_scoring(world):
     config = world.config(world.snvs(3))
     engine = SumEngine(statistics=("SAD",))
     with pytest.raises(InputMismatchError, match="engine gives SAD"):
         run(config, engine)
     assert engine.calls == []
+
+
+def test_a_fasta_in_plain_gzip_stops_with_advice(world):
+    packed = world.folder / "genome.fa.gz"
+    packed.write_bytes(gzip.compress(world.fasta.read_bytes()))
+    with pytest.raises(InputFormatError, match="bgzip"):
+        run(world.config(world.snvs(3), fasta=packed))
 
 
 def test_float16_on_request(world):
@@ -297,6 +312,56 @@ def test_a_signal_while_the_model_loads_ends_the_run(world):
 
     with pytest.raises(InterruptedRunError, match="stopped by SIGTERM"):
         score_variants(world.config(world.snvs(3)), slow_model)
+
+
+@pytest.fixture
+def untidied(world, monkeypatch):
+    """Settings of a run that ended after publishing, before it removed its folder."""
+    config = world.config(world.vcf([world.snv("chr1", 700), "chr9\t1\t.\tA\tC"]))
+
+    def killed(self):
+        if config.output.exists():
+            raise KeyboardInterrupt
+        remove(self)
+
+    remove = PartialRun.remove
+    monkeypatch.setattr(PartialRun, "remove", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(config)
+    monkeypatch.undo()
+    assert "scores.h5.partial" in siblings(config)
+    return config
+
+
+def test_a_published_output_is_tidied_up(untidied):
+    before = untidied.output.read_bytes()
+    engine = SumEngine()
+    with pytest.raises(TooManyRejectsError, match=r"1 of 2 rows have no score"):
+        run(untidied, engine)
+    assert engine.calls == []
+    assert untidied.output.read_bytes() == before
+    assert siblings(untidied) == ["scores.h5", "scores.h5.rejects.tsv", "scores.h5.run.json"]
+    with pytest.raises(OutputError, match="exists"):
+        run(untidied)
+
+
+def test_a_published_output_says_it_was_complete(untidied):
+    summary = run(dataclasses.replace(untidied, max_rejected_fraction=1.0))
+    assert summary.warnings[-1] == f"{untidied.output}: was complete already"
+    assert summary.n_resumed == 2
+    assert summary.rows_per_second == 0
+
+
+def test_a_published_output_of_other_settings_stays(untidied):
+    with pytest.raises(OutputError, match=r"scores.h5: exists"):
+        run(dataclasses.replace(untidied, max_indel=3))
+
+
+def test_another_file_in_the_place_of_the_output_stays(untidied):
+    untidied.output.write_text("mine")
+    with pytest.raises(OutputError, match=r"scores.h5: exists"):
+        run(untidied)
+    assert untidied.output.read_text() == "mine"
 
 
 class NaNEngine(SumEngine):

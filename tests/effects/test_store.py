@@ -85,7 +85,7 @@ def test_attributes_are_plain_values(tmp_path):
     path = foreign(tmp_path / "a.h5")
     with h5py.File(path, "a") as file:
         file.attrs.update(
-            {"a": "text", "b": b"bytes", "c": 3, "d": True, "e": 0.5, "f": np.arange(3)}
+            {"a": "text", "b": np.bytes_("bytes"), "c": 3, "d": True, "e": 0.5, "f": [1, 2]}
         )
     with ScoreStore(path) as store:
         assert store.attributes == {"a": "text", "b": "bytes", "c": 3, "d": True, "e": 0.5}

@@ -110,11 +110,12 @@ class StoreSchema:
 
     def chunks(self, column: str) -> tuple[int, ...] | None:
         """Shape of the chunks of a row column or statistic; None if it has no elements."""
+        chunks: tuple[int, ...]
         if column in self.statistics:
             chunks = (self.block_rows, _even(self.n_tracks, CHUNK_TRACKS))
         else:
-            width = self.dtype(column).itemsize
-            chunks = (_even(self.n_rows, max(1, min(CHUNK_ROWS, TEXT_CHUNK_BYTES // width))),)
+            rows = min(CHUNK_ROWS, TEXT_CHUNK_BYTES // self.dtype(column).itemsize)
+            chunks = (_even(self.n_rows, max(1, rows)),)
         return chunks if all(chunks) else None
 
     @property

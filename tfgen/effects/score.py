@@ -175,7 +175,13 @@ def _score_and_publish(job: _Job) -> ScoreSummary:
     pieces = _score_missing(job, pieces, n_resumed)
     seconds = time.monotonic() - started
     source = PieceRows(job.partial, rows, pieces)
-    write_store(job.partial.store, job.schema, source, job.stop.raise_if_requested)
+    with Progress(None, "writing", "blocks", mode=config.progress) as progress:
+
+        def between_blocks() -> None:
+            progress.update()
+            job.stop.raise_if_requested()
+
+        write_store(job.partial.store, job.schema, source, between_blocks)
     with RejectLog(config.output.parent) as rejects:
         counts, check = collect(job.partial, pieces, config, rejects)
         rejects.write(rejects_path(config.output))

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfgen.enformer.config import EnformerConfig
 from tfgen.enformer.layers import Linear
+from tfgen.errors import UsageError
 
 _QUERY_BLOCK = 256
 
@@ -49,7 +50,7 @@ class Attention(snt.Module):
         rate = self._config.positional_dropout_rate
         if is_training and rate:
             basis = tf.nn.dropout(basis, rate)
-        return self._split(self.r_k_layer(basis)[tf.newaxis])
+        return self._split(self.r_k_layer(basis[tf.newaxis]))
 
     def __call__(
         self,
@@ -116,11 +117,19 @@ def relative_logits(
 
     Returns:
         `[batch, heads, rows, length]`.
+
+    Raises:
+        UsageError: `relative_keys` do not reach every distance.
     """
     rows, heads = queries.shape[2], queries.shape[1]
     zero = (relative_keys.shape[2] - 1) // 2
     low = zero - (first + rows - 1)
     span = length + rows - 1
+    if low < 0 or low + span > relative_keys.shape[2]:
+        raise UsageError(
+            f"the relative keys reach {zero} bins, queries {first} to {first + rows - 1} of "
+            f"{length} bins need more; make the basis as long as the input"
+        )
     product = tf.linalg.matmul(queries, relative_keys[:, :, low : low + span], transpose_b=True)
     if rows == 1:
         return product

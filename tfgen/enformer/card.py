@@ -26,7 +26,7 @@ class ModelCard:
         targets: Head -> file name of its targets table in the model's folder.
         contig_lengths: Lengths of the contigs of the training assembly; may be empty.
         source: Where the weights come from, in words.
-        sha256: Digest of all files of the folder but this one.
+        sha256: Digest of all files of the folder but this one and hidden ones.
     """
 
     config: EnformerConfig
@@ -76,31 +76,60 @@ class ModelCard:
         """The card of a model folder.
 
         Raises:
-            InputFormatError: The card is missing, malformed, or of a newer format.
+            InputFormatError: The card is missing, malformed, contradicts itself, or is of another
+                format version.
         """
         path = directory / CARD_NAME
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise InputFormatError(f"{path}: not found; this folder is no tfgen model") from error
-        except ValueError as error:
-            raise InputFormatError(f"{path}: not valid JSON: {error}") from error
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise InputFormatError(
+                f"{path}: not found; expected a folder that enformer_export.py wrote"
+            ) from error
+        except (ValueError, RecursionError) as error:
+            raise InputFormatError(
+                f"{path}: not valid JSON: {error}; export or copy the model again"
+            ) from error
         if not isinstance(value, dict) or value.get("architecture") != ARCHITECTURE:
-            raise InputFormatError(f"{path}: does not describe an Enformer")
+            raise InputFormatError(
+                f"{path}: does not describe an Enformer; expected the entry "
+                f'"architecture": "{ARCHITECTURE}"'
+            )
         version = value.get("format_version")
         if version != FORMAT_VERSION:
             raise InputFormatError(
                 f"{path}: format version {version}, this tfgen ({__version__}) reads "
                 f"{FORMAT_VERSION}; use the tfgen version that wrote it ({value.get('tfgen')})"
             )
-        return cls(
-            config=EnformerConfig.from_json(_entry(path, value, "config", dict)),
-            input_length=_entry(path, value, "input_length", int),
-            targets=_entry(path, value, "targets", dict),
-            contig_lengths=_entry(path, value, "contig_lengths", dict),
-            source=_entry(path, value, "source", str),
-            sha256=_entry(path, value, "sha256", str),
-        )
+        try:
+            card = cls(
+                config=EnformerConfig.from_json(_entry(value, "config", dict)),
+                input_length=_entry(value, "input_length", int),
+                targets=_map_entry(value, "targets", str),
+                contig_lengths=_map_entry(value, "contig_lengths", int),
+                source=_entry(value, "source", str),
+                sha256=_entry(value, "sha256", str),
+            )
+            card._check()
+        except InputFormatError as error:
+            raise InputFormatError(f"{path}: {error}; export the model again") from error
+        return card
+
+    def _check(self) -> None:
+        config = self.config
+        spare = self.input_length - config.sequence_length
+        if spare < 0 or spare % 2:
+            raise InputFormatError(
+                f"input_length {self.input_length} cannot be cropped to the "
+                f"{config.sequence_length} bases of sequence_length equally on both sides"
+            )
+        heads = [name for name, _ in config.heads]
+        for organism, name in self.targets.items():
+            if organism not in heads or name != Path(name).name or name in ("", ".."):
+                raise InputFormatError(
+                    f"targets has {organism!r}: {name!r}; expected a file name for one of the "
+                    f"heads {', '.join(heads)}"
+                )
 
     def verify(self, directory: Path) -> None:
         """Checks the files of the folder against the card.
@@ -119,15 +148,28 @@ class ModelCard:
     def targets_path(self, directory: Path, organism: str) -> Path | None:
         """The targets table of a head, if the model carries one."""
         name = self.targets.get(organism)
-        return None if name is None else directory / Path(name).name
+        return None if name is None else directory / name
 
 
-def _entry(path: Path, value: Mapping[str, Any], name: str, kind: type) -> Any:
-    if not isinstance(value.get(name), kind):
-        raise InputFormatError(f"{path}: entry {name!r} is missing or no {kind.__name__}")
+def _entry(value: Mapping[str, Any], name: str, kind: type) -> Any:
+    # The exact type: JSON's true would pass as an int.
+    if type(value.get(name)) is not kind:
+        raise InputFormatError(f"entry {name!r} is missing or no {kind.__name__}")
     return value[name]
 
 
+def _map_entry(value: Mapping[str, Any], name: str, kind: type) -> dict[str, Any]:
+    entry: dict[str, Any] = _entry(value, name, dict)
+    for key, item in entry.items():
+        if type(item) is not kind:
+            raise InputFormatError(f"{name} has {key!r}: {item!r}; expected {kind.__name__}")
+    return entry
+
+
 def _digest(directory: Path) -> str:
-    files = (path for path in directory.rglob("*") if path.is_file() and path.name != CARD_NAME)
-    return sha256_files(directory, [path.relative_to(directory).as_posix() for path in files])
+    """Digest of the model's files; hidden ones are left by file browsers and file systems."""
+    names = (
+        path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()
+    )
+    own = [name for name in names if name != CARD_NAME and not Path(name).name.startswith(".")]
+    return sha256_files(directory, own)

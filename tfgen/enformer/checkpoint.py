@@ -5,23 +5,27 @@ partial match is refused. Writing mirrors the published object graph, so that th
 and `tf.train.Checkpoint` restore what is written here.
 """
 
-import glob
 import re
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from tfgen.enformer.config import PUBLISHED_HEADS, EnformerConfig
+from tfgen.enformer.config import PUBLISHED_HEADS, TOWER_STAGES, EnformerConfig
 from tfgen.enformer.keys import KEY_SUFFIX, ROOTS, SAVE_COUNTER, Layout, published_variables
 from tfgen.enformer.model import Enformer
 from tfgen.errors import InputFormatError, InputMismatchError, UsageError
 from tfgen.io import sha256_files
 
-_HUB_MARK = re.compile(r"^(.*?)/_stem/_layers/0/w$")
-_SONNET_MARK = re.compile(r"^(.*?)/_trunk/_layers/0/_layers/0/w$")
-_DATA_FILE = re.compile(r"\.(index|data-\d+-of-\d+)$")
+_MARKS: tuple[tuple[Layout, re.Pattern[str]], ...] = (
+    ("hub", re.compile(r"^(?:(.*)/)?_stem/_layers/0/w$")),
+    ("sonnet", re.compile(r"^(?:(.*)/)?_trunk/_layers/0/_layers/0/w$")),
+)
+_PUBLISHED_DIVISOR = 128
+_BIAS_WITHOUT_BLOCKS = (1, 1, 1, 64)
 _LISTED = 5
+# What the checkpoint reader raises; a data file that is too short is an IndexError.
+_READ_ERRORS = (tf.errors.OpError, OSError, ValueError, IndexError, RuntimeError)
 
 
 class CheckpointFile:
@@ -30,8 +34,10 @@ class CheckpointFile:
     Attributes:
         prefix: Path without `.index`.
         layout: `sonnet` or `hub`, told from the keys.
-        root: Name below which the model's keys lie (`module` and `model` as published).
+        root: Name below which the model's keys lie (`module` and `model` as published); empty
+            if they lie at the top.
         shapes: Key without suffix -> shape, for every variable below the root.
+        dtypes: Key without suffix -> type of its values.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -42,18 +48,24 @@ class CheckpointFile:
         """
         self.prefix = checkpoint_prefix(path)
         try:
-            self._reader = tf.train.load_checkpoint(self.prefix)
-        except (tf.errors.OpError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputFormatError(f"{self.prefix}: not a readable checkpoint: {reason}") from error
+            # Unlike tf.train.load_checkpoint, it reads a prefix that is a folder as well.
+            self._reader = tf.compat.v1.train.NewCheckpointReader(self.prefix)
+        except _READ_ERRORS as error:
+            raise InputFormatError(
+                f"{self.prefix}: not a readable checkpoint: {_first_line(error)}; copy or download "
+                "it again"
+            ) from error
         shapes = {
             key.removesuffix(KEY_SUFFIX): tuple(shape)
-            for key, shape in self._reader.get_variable_to_shape_map().items()
+            for key, shape in sorted(self._reader.get_variable_to_shape_map().items())
             if key.endswith(KEY_SUFFIX) and ".OPTIMIZER_SLOT" not in key
         }
+        shapes.pop(SAVE_COUNTER, None)
         self.layout, self.root = _layout(self.prefix, shapes)
-        below = f"{self.root}/"
+        below = f"{self.root}/" if self.root else ""
         self.shapes = {key: shape for key, shape in shapes.items() if key.startswith(below)}
+        dtypes = self._reader.get_variable_to_dtype_map()
+        self.dtypes: dict[str, tf.DType] = {key: dtypes[key + KEY_SUFFIX] for key in self.shapes}
 
     def read(self, key: str) -> np.ndarray:
         """The tensor stored under a key of `shapes`.
@@ -63,15 +75,17 @@ class CheckpointFile:
         """
         try:
             return np.asarray(self._reader.get_tensor(key + KEY_SUFFIX))
-        except (tf.errors.OpError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputFormatError(f"{self.prefix}: cannot read {key}: {reason}") from error
+        except _READ_ERRORS as error:
+            raise InputFormatError(
+                f"{self.prefix}: cannot read {key}: {_first_line(error)}; copy or download the "
+                "checkpoint again"
+            ) from error
 
     def sha256(self) -> str:
         """Digest of the checkpoint's files."""
         folder, name = Path(self.prefix).parent, Path(self.prefix).name
-        files = [path.name for path in folder.glob(f"{glob.escape(name)}.*") if path.is_file()]
-        return sha256_files(folder, [f for f in files if _DATA_FILE.search(f)])
+        own = re.compile(rf"{re.escape(name)}\.(index|data-\d+-of-\d+)")
+        return sha256_files(folder, [p.name for p in folder.iterdir() if own.fullmatch(p.name)])
 
     def config(self) -> EnformerConfig:
         """The architecture that the shapes tell.
@@ -84,32 +98,38 @@ class CheckpointFile:
         """
         try:
             return self._config()
-        except (KeyError, IndexError, UsageError) as error:
+        except UsageError as error:
             raise InputFormatError(
                 f"{self.prefix}: its shapes are not those of an Enformer: {error}"
             ) from error
 
+    def _shape(self, key: str, rank: int) -> tuple[int, ...]:
+        shape = self.shapes.get(key)
+        if shape is None or len(shape) != rank:
+            found = "is missing" if shape is None else f"has the shape {list(shape)}"
+            raise InputFormatError(f"{self.prefix}: {key} {found}; expected {rank} dimensions")
+        return shape
+
     def _config(self) -> EnformerConfig:
         hub = self.layout == "hub"
-        trunk = self.root if hub else f"{self.root}/_trunk"
-        tower = f"{trunk}/_downres" if hub else f"{trunk}/_layers/1"
-        blocks = f"{trunk}/_transformer" if hub else f"{trunk}/_layers/2"
-        final = f"{trunk}/_final_pointwise" if hub else f"{trunk}/_layers/4"
-        channels = self.shapes[f"{final}/_layers/0/_layers/2/w"][1]
+        below = f"{self.root}/" if self.root else ""
+        tower = f"{below}_downres" if hub else f"{below}_trunk/_layers/1"
+        final = f"{below}_final_pointwise" if hub else f"{below}_trunk/_layers/4"
+        channels = self._shape(f"{final}/_layers/0/_layers/2/w", 3)[1]
         filters = tuple(
-            self.shapes[f"{tower}/_layers/{i}/_layers/0/_layers/2/w"][2] for i in range(6)
+            self._shape(f"{tower}/_layers/{i}/_layers/0/_layers/2/w", 3)[2]
+            for i in range(TOWER_STAGES)
         )
         pooling = any(key.endswith("_logit_linear/w") for key in self.shapes)
-        biases = {k: s for k, s in self.shapes.items() if k.endswith("_r_w_bias")}
-        layers = {key.removeprefix(f"{blocks}/_layers/").split("/")[0] for key in biases}
-        bias = next(iter(biases.values()), (1, 8, 1, 64))
-        head = re.compile(rf"^{re.escape(self.root)}/_heads/([^/]+)/_layers/0/b$")
-        heads = {m[1]: shape[0] for k, shape in self.shapes.items() if (m := head.match(k))}
+        biases = [key for key in self.shapes if key.endswith("/_r_w_bias")]
+        bias = self._shape(biases[0], 4) if biases else _BIAS_WITHOUT_BLOCKS
+        head = re.compile(rf"^{re.escape(below)}_heads/([^/]+)/_layers/0/b$")
+        heads = {m[1]: self._shape(k, 1)[0] for k in self.shapes if (m := head.match(k))}
         published = [name for name, _ in PUBLISHED_HEADS]
         order = sorted(heads, key=lambda name: (name not in published, name))
         return EnformerConfig(
             channels=channels,
-            num_transformer_layers=len(layers),
+            num_transformer_layers=len(biases),
             num_heads=bias[1],
             key_size=bias[3],
             heads=tuple((name, heads[name]) for name in order),
@@ -121,8 +141,11 @@ class CheckpointFile:
         """Sets every variable of `model` from this file.
 
         Raises:
-            InputMismatchError: A variable is missing or has another shape, or the file holds
-                variables of the model's root that this architecture does not have.
+            InputMismatchError: A variable is missing or has another shape or type, or the file
+                holds variables of the model's root that this architecture does not have.
+            InputFormatError: The data of a variable are missing or corrupt.
+
+        In both cases the model keeps its former values.
         """
         wanted = {
             item.key(self.layout, self.root).removesuffix(KEY_SUFFIX): item.variable
@@ -130,9 +153,11 @@ class CheckpointFile:
         }
         problems = [f"{key} is missing" for key in wanted if key not in self.shapes]
         problems += [
-            f"{key} is {list(self.shapes[key])}, expected {variable.shape.as_list()}"
+            f"{key} is {self.dtypes[key].name} {list(self.shapes[key])}, expected "
+            f"{variable.dtype.name} {variable.shape.as_list()}"
             for key, variable in wanted.items()
-            if key in self.shapes and list(self.shapes[key]) != variable.shape.as_list()
+            if key in self.shapes
+            and (self.dtypes[key], self.shapes[key]) != (variable.dtype, tuple(variable.shape))
         ]
         problems += [f"{key} has no place" for key in sorted(self.shapes) if key not in wanted]
         if problems:
@@ -142,8 +167,10 @@ class CheckpointFile:
                 + "; ".join(problems[:_LISTED])
                 + more
             )
+        # All are read before the first is set, so that a corrupt file changes nothing.
+        values = {key: self.read(key) for key in wanted}
         for key, variable in wanted.items():
-            variable.assign(self.read(key))
+            variable.assign(values.pop(key))
 
 
 def checkpoint_prefix(path: str | Path) -> str:
@@ -157,10 +184,16 @@ def checkpoint_prefix(path: str | Path) -> str:
     path = Path(path)
     if path.name.endswith(".index") and path.is_file():
         return str(path).removesuffix(".index")
+    inner = path / "variables" / "variables"
     if Path(f"{path}.index").is_file():
+        if Path(f"{inner}.index").is_file():
+            raise InputFormatError(
+                f"{path}: is a SavedModel folder and the prefix of {path.name}.index beside it; "
+                f"give {path}.index or {inner}.index"
+            )
         return str(path)
-    if (path / "variables" / "variables.index").is_file():
-        return str(path / "variables" / "variables")
+    if Path(f"{inner}.index").is_file():
+        return str(inner)
     if path.is_dir():
         latest = tf.train.latest_checkpoint(str(path))
         if latest is not None:
@@ -212,20 +245,36 @@ def published_tree(model: Enformer, layout: Layout) -> tf.Module:
 
 
 def _layout(prefix: str, shapes: dict[str, tuple[int, ...]]) -> tuple[Layout, str]:
-    for key in shapes:
-        if match := _HUB_MARK.match(key):
-            return "hub", match[1]
-        if match := _SONNET_MARK.match(key):
-            return "sonnet", match[1]
-    some = ", ".join(sorted(set(shapes) - {SAVE_COUNTER})[:3]) or "none"
-    raise InputFormatError(
-        f"{prefix}: no Enformer in either published layout; its first variables are: {some}"
-    )
+    found = [
+        (layout, match[1] or "")
+        for key in shapes
+        for layout, mark in _MARKS
+        if (match := mark.match(key))
+    ]
+    if not found:
+        some = ", ".join([*shapes][:3]) or "none"
+        raise InputFormatError(
+            f"{prefix}: no Enformer in either published layout; its first variables are: {some}"
+        )
+    if len(found) > 1:
+        names = ", ".join(root or "(the top)" for _, root in found)
+        raise InputFormatError(
+            f"{prefix}: holds {len(found)} Enformers, below {names}; expected a checkpoint of one"
+        )
+    return found[0]
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _rounding(channels: int, filters: tuple[int, ...]) -> int:
-    """The coarsest filter rounding, from 128 down, that gives the filters of the file."""
-    for divisor in range(128, 0, -1):
+    """A filter rounding that gives the filters of the file: the published one, else the coarsest.
+
+    Only a divisor of `channels` can be one.
+    """
+    divisors = [n for n in range(channels, 0, -1) if channels % n == 0]
+    for divisor in sorted(divisors, key=lambda n: n != _PUBLISHED_DIVISOR):
         try:
             config = EnformerConfig(channels=channels, divisible_by=divisor, num_heads=1)
         except UsageError:

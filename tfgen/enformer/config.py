@@ -6,7 +6,6 @@ that the published code could not build (any that is not a multiple of 384) are 
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -75,11 +74,24 @@ class EnformerConfig:
             raise UsageError(f"pooling_type is {self.pooling_type!r}; use attention or max")
         if self.position_basis not in ("reference", "float64"):
             raise UsageError(f"position_basis is {self.position_basis!r}; use reference or float64")
+        self._check_heads()
+        for name in ("dropout_rate", "attention_dropout_rate", "positional_dropout_rate"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)}; it must be in [0, 1)")
+
+    def _check_heads(self) -> None:
         names = [name for name, _ in self.heads]
         if not names or len(set(names)) != len(names) or any(n < 1 for _, n in self.heads):
             raise UsageError(
                 f"heads are {self.heads}; expected distinct names, each with at least one track"
             )
+        for name in names:
+            # The name is part of variable names and of checkpoint keys.
+            if not name.isidentifier() or name.startswith("_"):
+                raise UsageError(
+                    f"head {name!r} cannot be a name in a checkpoint; use letters, digits and _, "
+                    "beginning with a letter"
+                )
 
     def _check_widths(self) -> None:
         step = self.num_heads * 2 * POSITION_FAMILIES
@@ -170,7 +182,8 @@ class EnformerConfig:
         """The configuration written by `to_json`.
 
         Raises:
-            InputFormatError: Entries are unknown, missing or of the wrong kind.
+            InputFormatError: Entries are unknown, missing or of the wrong kind, or do not fit
+                together.
         """
         names = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(value) - names)
@@ -179,10 +192,30 @@ class EnformerConfig:
             raise InputFormatError(
                 f"model configuration: unknown entries {unknown}, missing entries {missing}"
             )
+        for field in dataclasses.fields(cls):
+            if not _is_like(value[field.name], field.default):
+                raise InputFormatError(
+                    f"model configuration: {field.name} is {value[field.name]!r}; expected "
+                    f"something like {cls().to_json()[field.name]!r}"
+                )
         try:
-            heads = tuple((str(name), int(tracks)) for name, tracks in value["heads"])
-            return cls(**{**value, "heads": heads})
-        except (TypeError, ValueError) as error:
-            raise InputFormatError(
-                f"model configuration {json.dumps(value)} cannot be read: {error}"
-            ) from error
+            return cls(**{**value, "heads": tuple((n, tracks) for n, tracks in value["heads"])})
+        except UsageError as error:
+            raise InputFormatError(f"model configuration: {error}") from error
+
+
+def _is_like(value: object, default: object) -> bool:
+    """Whether a JSON value has the kind of a field's default."""
+    match default:
+        case tuple():
+            return isinstance(value, list) and all(
+                isinstance(head, list)
+                and len(head) == 2  # noqa: PLR2004  a name and a number
+                and _is_like(head[0], "")
+                and _is_like(head[1], 0)
+                for head in value
+            )
+        case float():
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case _:
+            return type(value) is type(default)

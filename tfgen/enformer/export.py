@@ -6,19 +6,21 @@ from pathlib import Path
 
 from tfgen.enformer.card import CARD_NAME, ModelCard
 from tfgen.enformer.checkpoint import CheckpointFile
-from tfgen.enformer.config import BIN_SIZE, EnformerConfig
+from tfgen.enformer.config import BIN_SIZE
 from tfgen.enformer.model import Enformer
-from tfgen.enformer.saved_model import export_saved_model
+from tfgen.enformer.saved_model import export_saved_model, variables_prefix
 from tfgen.errors import InputFormatError
+
+_INPUT_LENGTH = 393_216
 
 
 def export_checkpoint(
     checkpoint: Path,
     output: Path,
     *,
-    input_length: int = 393_216,
-    sequence_length: int = 196_608,
-    target_length: int = 896,
+    input_length: int | None = None,
+    sequence_length: int | None = None,
+    target_length: int | None = None,
     targets: Mapping[str, Path] | None = None,
     fasta_index: Path | None = None,
     overwrite: bool = False,
@@ -26,12 +28,14 @@ def export_checkpoint(
     """Restores a checkpoint of either published layout and exports it.
 
     Args:
-        checkpoint: Prefix, or a folder holding one checkpoint; a folder exported by tfgen brings
-            its own lengths.
+        checkpoint: Prefix, or a folder holding one checkpoint. A folder exported by tfgen brings
+            its own lengths, targets and contigs; what is given here replaces them.
         output: Folder to write.
-        input_length: Bases that `predict_on_batch` takes.
-        sequence_length: Bases that the trunk sees.
-        target_length: Output bins.
+        input_length: Bases that `predict_on_batch` takes; for a checkpoint 393,216 by default.
+        sequence_length: Bases that the trunk sees; for a checkpoint 196,608 by default. The
+            position basis is that of 1,536 bins, or of the trunk if it has more, as in the
+            published code.
+        target_length: Output bins; for a checkpoint 896 by default.
         targets: Head -> targets table to put into the model.
         fasta_index: `.fai` of the training genome.
         overwrite: Whether an existing folder is replaced.
@@ -40,47 +44,67 @@ def export_checkpoint(
         The card of the exported model.
 
     Raises:
-        InputFormatError: There is no Enformer checkpoint, or `fasta_index` is malformed.
-        InputMismatchError: The checkpoint does not match its own architecture completely.
+        InputFormatError: There is no Enformer checkpoint, or `fasta_index` or a targets table is
+            malformed.
+        InputMismatchError: The checkpoint does not match its own architecture completely, the
+            files of an exported folder have changed, or a targets table has another number of
+            rows than its head has tracks.
         UsageError: The lengths do not suit each other.
         OutputError: The folder exists, or the disk is too full.
     """
-    file = CheckpointFile(checkpoint)
-    config = _config(file, checkpoint, sequence_length, target_length)
-    contig_lengths = {} if fasta_index is None else _read_index(fasta_index)
+    file, known = _known(checkpoint)
+    bases = _given(sequence_length, known.config.sequence_length)
+    config = dataclasses.replace(
+        known.config,
+        sequence_length=bases,
+        target_length=_given(target_length, known.config.target_length),
+        basis_length=max(known.config.basis_length, bases // BIN_SIZE),
+    )
+    contig_lengths = known.contig_lengths if fasta_index is None else _read_index(fasta_index)
+    own_targets = {organism: checkpoint / name for organism, name in known.targets.items()}
     model = Enformer(config)
     file.restore(model)
     return export_saved_model(
         model,
         output,
-        input_length=input_length,
-        targets=targets,
+        input_length=_given(input_length, known.input_length),
+        targets={**own_targets, **(targets or {})},
         contig_lengths=contig_lengths,
-        source=f"{Path(file.prefix).name} ({file.layout} layout), sha256 {file.sha256()}",
+        source=known.source,
         overwrite=overwrite,
     )
 
 
-def _config(
-    file: CheckpointFile, checkpoint: Path, sequence_length: int, target_length: int
-) -> EnformerConfig:
+def _known(checkpoint: Path) -> tuple[CheckpointFile, ModelCard]:
+    """The variables and what is known about them, from the card of an exported folder or else."""
     if (checkpoint / CARD_NAME).is_file():
-        return ModelCard.read(checkpoint).config
-    config = file.config()
-    return dataclasses.replace(
-        config,
-        sequence_length=sequence_length,
-        target_length=target_length,
-        basis_length=max(config.basis_length, sequence_length // BIN_SIZE),
-    )
+        card = ModelCard.read(checkpoint)
+        card.verify(checkpoint)
+        return CheckpointFile(variables_prefix(checkpoint)), card
+    file = CheckpointFile(checkpoint)
+    source = f"{Path(file.prefix).name} ({file.layout} layout), sha256 {file.sha256()}"
+    return file, ModelCard(config=file.config(), input_length=_INPUT_LENGTH, source=source)
+
+
+def _given(value: int | None, default: int) -> int:
+    return default if value is None else value
 
 
 def _read_index(path: Path) -> dict[str, int]:
     lengths = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputFormatError(
+            f"{path}: not a text file; expected the .fai index of a FASTA"
+        ) from error
+    for number, line in enumerate(text.splitlines(), start=1):
         name, _, rest = line.partition("\t")
         length = rest.split("\t")[0]
         if not name or not length.isdecimal():
-            raise InputFormatError(f"{path}:{number}: expected a contig name, a tab and its length")
+            raise InputFormatError(
+                f"{path}:{number}: expected a contig name, a tab and its length; give the .fai "
+                "index of a FASTA"
+            )
         lengths[name] = int(length)
     return lengths

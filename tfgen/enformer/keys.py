@@ -56,8 +56,9 @@ class PublishedVariable:
         return self.hub if layout == "hub" else self.sonnet
 
     def key(self, layout: Layout, root: str | None = None) -> str:
-        """The checkpoint key; `root` replaces the published name of the root."""
-        return f"{root or ROOTS[layout]}/{self.path(layout)}{KEY_SUFFIX}"
+        """The checkpoint key; `root` replaces the published name of the root, "" is no root."""
+        name = ROOTS[layout] if root is None else root
+        return f"{name}/{self.path(layout)}".removeprefix("/") + KEY_SUFFIX
 
 
 def published_variables(model: Enformer) -> list[PublishedVariable]:

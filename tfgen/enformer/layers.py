@@ -8,6 +8,8 @@ import math
 import sonnet as snt
 import tensorflow as tf
 
+from tfgen.errors import UsageError
+
 _EPSILON = 1e-5
 _MOVING_AVERAGE_DECAY = 0.9
 
@@ -20,6 +22,19 @@ def gelu(x: tf.Tensor) -> tf.Tensor:
 def fan_in_initializer(fan_in: int) -> snt.initializers.Initializer:
     """Truncated normal with standard deviation 1/sqrt(fan_in)."""
     return snt.initializers.TruncatedNormal(stddev=1.0 / math.sqrt(fan_in))
+
+
+def dense(x: tf.Tensor, w: tf.Tensor, b: tf.Tensor | None) -> tf.Tensor:
+    """A linear map of the last axis: `[batch, length, inputs]` -> `[batch, length, outputs]`.
+
+    As one product of two matrices, to which TensorFlow fuses the bias and an activation that
+    follows; the batched form is 6 % slower on CPU.
+    """
+    product = tf.linalg.matmul(tf.reshape(x, [-1, x.shape[2]]), w)
+    if b is not None:
+        product = tf.nn.bias_add(product, b)
+    length = tf.shape(x)[1] if x.shape[1] is None else x.shape[1]
+    return tf.reshape(product, [-1, length, w.shape[1]])
 
 
 class Linear(snt.Module):
@@ -40,9 +55,8 @@ class Linear(snt.Module):
         self.b = tf.Variable(tf.zeros([outputs]), name="b") if with_bias else None
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        """`[..., inputs]` -> `[..., outputs]`."""
-        product = tf.linalg.matmul(x, self.w)
-        return product if self.b is None else product + self.b
+        """`[batch, length, inputs]` -> `[batch, length, outputs]`."""
+        return dense(x, self.w, self.b)
 
 
 class Conv(snt.Module):
@@ -56,6 +70,8 @@ class Conv(snt.Module):
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """`[batch, length, inputs]` -> `[batch, length, outputs]`."""
+        if self.w.shape[0] == 1:
+            return dense(x, self.w[0], self.b)
         return tf.nn.conv1d(x, self.w, stride=1, padding="SAME") + self.b
 
 
@@ -146,8 +162,14 @@ class MaxPool(snt.Module):
 
 
 def _pairs(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Even and odd positions; on CPU a reshape is 20 times faster than a strided slice."""
+    """Even and odd positions; on CPU a reshape is 20 times faster than a strided slice.
+
+    Raises:
+        UsageError: The length is known and odd.
+    """
     length, channels = x.shape[1], x.shape[2]
+    if length is not None and length % 2:
+        raise UsageError(f"pooling by two got {length} positions; expected an even number")
     shape = [tf.shape(x)[0], -1] if length is None else [-1, length // 2]
     paired = tf.reshape(x, [*shape, 2 * channels])
     return paired[:, :, :channels], paired[:, :, channels:]

@@ -14,6 +14,7 @@ from tfgen.enformer.layers import (
     LayerNorm,
     Linear,
     MaxPool,
+    dense,
     gelu,
 )
 from tfgen.enformer.positions import position_basis
@@ -21,6 +22,7 @@ from tfgen.errors import UsageError
 
 _STEM_WIDTH = 15
 _TOWER_WIDTH = 5
+_SEQUENCE_RANK, _LETTERS = 3, 4
 
 
 class TowerStage(snt.Module):
@@ -84,7 +86,7 @@ class Enformer(snt.Module):
         self.config = config
         filters = config.tower_channels
         pooling = config.pooling_type
-        stem = Conv(4, config.stem_channels, _STEM_WIDTH)
+        stem = Conv(_LETTERS, config.stem_channels, _STEM_WIDTH)
         self.stem = TowerStage(stem, config.stem_channels, pooling, "stem")
         inputs = (config.stem_channels, *filters[:-1])
         self.stages = [
@@ -124,8 +126,14 @@ class Enformer(snt.Module):
         Bin b depends on the bases 128b - 259 .. 128b + 386 alone (646 bp).
 
         Raises:
-            UsageError: The length is known and no multiple of 128.
+            UsageError: This is no batch of one-hot sequences, or the length is known and no
+                multiple of 128.
         """
+        # One-hot arrays often come as bool, uint8 or float16.
+        sequence = tf.cast(sequence, tf.float32)
+        if sequence.shape.rank != _SEQUENCE_RANK or sequence.shape[2] != _LETTERS:
+            # A convolution over 8 letters would not fail: it would be done in two groups.
+            raise UsageError(f"sequence is {sequence.shape}; expected [batch, length, {_LETTERS}]")
         length = sequence.shape[1]
         if length is not None and (length < BIN_SIZE or length % BIN_SIZE):
             raise UsageError(f"sequence length {length} is not a positive multiple of {BIN_SIZE}")
@@ -162,17 +170,17 @@ class Enformer(snt.Module):
             `[batch, stop - start, 2C]`.
 
         Raises:
-            UsageError: T does not suit the model.
+            UsageError: T does not suit the model, or `bins` lie outside the output.
         """
-        config, length = self.config, tower.shape[1]
-        spare = length - config.target_length
-        if spare < 0 or spare % 2 or length > config.basis_length:
-            raise UsageError(
-                f"the tower has {length} bins; expected {config.target_length} to "
-                f"{config.basis_length}, with equal crops on both sides"
-            )
+        config = self.config
+        spare = self._spare_bins(tower)
         keys = self.relative_keys(is_training) if relative_keys is None else relative_keys
         first, last = bins or (0, config.target_length)
+        if not 0 <= first < last <= config.target_length:
+            raise UsageError(
+                f"bins {first} to {last} are asked for; the output has bins 0 to "
+                f"{config.target_length}"
+            )
         wanted = (spare // 2 + first, spare // 2 + last)
         x = tower
         for i, (block, block_keys) in enumerate(zip(self.blocks, keys, strict=True)):
@@ -184,6 +192,19 @@ class Enformer(snt.Module):
         if is_training and config.dropout_rate:
             x = tf.nn.dropout(x, config.dropout_rate / 8)
         return gelu(x)
+
+    def _spare_bins(self, tower: tf.Tensor) -> int:
+        """Bins of a tower that are cropped, both sides together."""
+        config, length = self.config, tower.shape[1]
+        if length is None:
+            raise UsageError("the number of tower bins is unknown; give `tower` a static length")
+        spare: int = length - config.target_length
+        if spare < 0 or spare % 2 or length > config.basis_length:
+            raise UsageError(
+                f"the tower has {length} bins; expected {config.target_length} to "
+                f"{config.basis_length}, with equal crops on both sides"
+            )
+        return spare
 
     def predict_head(
         self, embedding: tf.Tensor, organism: str, tracks: tf.Tensor | None = None
@@ -197,9 +218,13 @@ class Enformer(snt.Module):
 
         Returns:
             `[batch, bins, n]` float32.
+
+        Raises:
+            UsageError: There is no such head.
         """
+        self.config.head_tracks(organism)
         head = self.heads[organism]
         if tracks is None:
             return tf.nn.softplus(head(embedding))
         weights, bias = tf.gather(head.w, tracks, axis=1), tf.gather(head.b, tracks)
-        return tf.nn.softplus(tf.linalg.matmul(embedding, weights) + bias)
+        return tf.nn.softplus(dense(embedding, weights, bias))

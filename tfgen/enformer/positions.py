@@ -32,19 +32,23 @@ def position_basis(length: int, columns: int, arithmetic: str) -> np.ndarray:
         float32 `[2*length - 1, columns]`, read-only; row `d + length - 1` is distance d.
 
     Raises:
-        UsageError: `columns` is not a positive multiple of 6.
+        UsageError: `length` is not positive, `columns` is not a positive multiple of 6, or
+            `arithmetic` is neither of the two.
     """
+    if length < 1:
+        raise UsageError(f"the position basis has {length} bins; expected at least 1")
     if columns < 1 or columns % (2 * POSITION_FAMILIES):
         raise UsageError(f"position columns are {columns}; expected a positive multiple of 6")
+    if arithmetic not in _GAMMA:
+        raise UsageError(f"position arithmetic is {arithmetic!r}; use {' or '.join(_GAMMA)}")
     per_family = columns // (2 * POSITION_FAMILIES)
     distance = np.arange(-(length - 1), length)
     positions = np.abs(distance)
-    gamma = _gamma_float32 if arithmetic == "reference" else _gamma_float64
     symmetric = np.concatenate(
         [
             _exponential(positions, length, per_family),
             _central_mask(positions, per_family),
-            gamma(positions, length, per_family),
+            _GAMMA[arithmetic](positions, length, per_family),
         ],
         axis=1,
     )
@@ -74,21 +78,14 @@ def _gamma_parameters(length: int, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _gamma_float64(positions: np.ndarray, length: int, count: int) -> np.ndarray:
-    """Gamma densities scaled to a maximum of one over the positions, in float64.
-
-    Only the density relative to its largest value is needed, so the normaliser (a difference of
-    large logarithms) is used for the floor alone.
-    """
+    """Gamma densities, plus a floor, scaled to a maximum of one over the positions, in float64."""
     concentration, rate = _gamma_parameters(length, count)
     x = positions[:, np.newaxis].astype(np.float64)
     with np.errstate(divide="ignore"):
-        log_density = (concentration - 1) * np.log(x) - rate * x
-    peak = log_density.max(axis=0)
-    log_normaliser = np.array([math.lgamma(c) for c in concentration]) - concentration * np.log(
-        rate
-    )
-    floor = _GAMMA_FLOOR / np.exp(peak - log_normaliser)
-    return np.asarray((np.exp(log_density - peak) + floor) / (1 + floor))
+        log_unnormalised = (concentration - 1) * np.log(x) - rate * x
+    log_normaliser = [math.lgamma(c) for c in concentration] - concentration * np.log(rate)
+    density = np.exp(log_unnormalised - log_normaliser) + _GAMMA_FLOOR
+    return np.asarray(density / density.max(axis=0))
 
 
 def _gamma_float32(positions: np.ndarray, length: int, count: int) -> np.ndarray:
@@ -103,3 +100,6 @@ def _gamma_float32(positions: np.ndarray, length: int, count: int) -> np.ndarray
         log_normaliser = tf.math.lgamma(concentration) - concentration * tf.math.log(rate)
         density = tf.exp(log_unnormalised - log_normaliser) + _GAMMA_FLOOR
         return np.asarray((density / tf.reduce_max(density, axis=0, keepdims=True)).numpy())
+
+
+_GAMMA = {"reference": _gamma_float32, "float64": _gamma_float64}

@@ -16,9 +16,10 @@ from tfgen.enformer.checkpoint import CheckpointFile, published_tree
 from tfgen.enformer.config import BIN_SIZE
 from tfgen.enformer.model import Enformer
 from tfgen.errors import InputMismatchError, UsageError
-from tfgen.io import new_directory, require_free_space
+from tfgen.io import new_directory, read_table, require_free_space
 
 _SPARE_BYTES = 64 << 20
+_PREDICTION_RANK = 3
 
 
 def export_saved_model(
@@ -41,7 +42,8 @@ def export_saved_model(
         directory: Output folder; it appears only when it is complete.
         input_length: Bases that `predict_on_batch` and `embed` take; the trunk sees the centre.
             By default twice the model's sequence length (393,216 for the published model).
-        targets: Head -> targets table (one row per track) to put into the folder.
+        targets: Head -> targets table to put into the folder: a TSV with the columns
+            `identifier` and `description` and one row for each track.
         contig_lengths: Contigs of the assembly that the model was trained on.
         source: Where the weights come from, in words.
         overwrite: Whether an existing folder is replaced.
@@ -51,6 +53,8 @@ def export_saved_model(
 
     Raises:
         UsageError: `input_length` or a name in `targets` does not suit the model.
+        InputFormatError: A targets table is malformed.
+        InputMismatchError: A targets table has another number of rows than the head has tracks.
         OutputError: The folder exists, or the disk is too full.
     """
     config = model.config
@@ -61,8 +65,8 @@ def export_saved_model(
             "this model equally on both sides"
         )
     tables = dict(targets or {})
-    for organism in tables:
-        config.head_tracks(organism)
+    for organism, path in tables.items():
+        _check_targets(path, organism, config.head_tracks(organism))
     n_bytes = sum(v.shape.num_elements() * v.dtype.size for v in model.variables)
     directory.parent.mkdir(parents=True, exist_ok=True)
     require_free_space(directory.parent, n_bytes + _SPARE_BYTES, f"the model {directory.name}")
@@ -89,11 +93,26 @@ def load_saved_model(directory: Path) -> tuple[Enformer, ModelCard]:
         InputFormatError: The folder is no tfgen model.
         InputMismatchError: Its files changed after the export, or do not fit its card.
     """
+    # The prefix is given in full: the folder's own name may be that of a checkpoint beside it.
     card = ModelCard.read(directory)
     card.verify(directory)
     model = Enformer(card.config)
-    CheckpointFile(directory).restore(model)
+    CheckpointFile(variables_prefix(directory)).restore(model)
     return model, card
+
+
+def variables_prefix(directory: Path) -> Path:
+    """Checkpoint prefix of a SavedModel's variables."""
+    return directory / "variables" / "variables"
+
+
+def _check_targets(path: Path, organism: str, tracks: int) -> None:
+    rows = len(read_table(path, required=("identifier", "description"))["identifier"])
+    if rows != tracks:
+        raise InputMismatchError(
+            f"{path}: has {rows} rows, but the head {organism!r} has {tracks} tracks; give a "
+            "table with one row for each track, in order"
+        )
 
 
 def _root(model: Enformer, input_length: int) -> tf.Module:
@@ -157,23 +176,49 @@ class ForeignModel:
         except (OSError, ValueError, tf.errors.OpError) as error:
             reason = str(error).splitlines()[0]
             raise InputMismatchError(f"{directory}: cannot be loaded: {reason}") from error
-        holder = getattr(self._loaded, "model", self._loaded)
-        predict = getattr(holder, "predict_on_batch", None)
+        holders = (getattr(self._loaded, "model", None), self._loaded)
+        functions = [getattr(holder, "predict_on_batch", None) for holder in holders]
+        predict = next((f for f in functions if f is not None), None)
         input_length = _input_length(predict)
         if predict is None or input_length is None:
             raise InputMismatchError(
                 f"{directory}: has no predict_on_batch that takes [batch, length, 4]; a model to "
                 "score with needs it"
             )
-        self._predict: Callable[[tf.Tensor], dict[str, tf.Tensor]] = predict
+        self._predict: Callable[[tf.Tensor], Mapping[str, tf.Tensor]] = predict
         self.input_length = input_length
-        outputs = self.predict(tf.zeros([1, self.input_length, 4]))
-        self.heads = {name: int(value.shape[2]) for name, value in outputs.items()}
-        self.target_length = int(next(iter(outputs.values())).shape[1])
+        outputs = predict(tf.zeros([1, self.input_length, 4]))
+        shapes = _head_shapes(outputs)
+        if shapes is None:
+            raise InputMismatchError(
+                f"{directory}: its predict_on_batch returns {_kinds(outputs)}; expected a "
+                "dictionary of heads, each [batch, bins, tracks] with the same bins"
+            )
+        self.heads = {name: tracks for name, (_, tracks) in shapes.items()}
+        self.target_length = next(iter(shapes.values()))[0]
 
     def predict(self, sequence: tf.Tensor) -> dict[str, tf.Tensor]:
         """`[batch, input_length, 4]` float32 -> head -> `[batch, target_length, tracks]`."""
         return dict(self._predict(sequence))
+
+
+def _head_shapes(outputs: object) -> dict[str, tuple[int, int]] | None:
+    """Head -> (bins, tracks), if a model's outputs are such."""
+    if not isinstance(outputs, Mapping) or not outputs:
+        return None
+    shapes = {name: tuple(value.shape) for name, value in outputs.items()}
+    if any(len(shape) != _PREDICTION_RANK for shape in shapes.values()):
+        return None
+    if len({shape[1] for shape in shapes.values()}) > 1:
+        return None
+    return {name: (int(shape[1]), int(shape[2])) for name, shape in shapes.items()}
+
+
+def _kinds(outputs: object) -> str:
+    """The outputs of a model in a few words."""
+    if isinstance(outputs, Mapping):
+        return str({name: list(value.shape) for name, value in outputs.items()})
+    return f"a {type(outputs).__name__}"
 
 
 def _input_length(function: object) -> int | None:
