@@ -174,16 +174,14 @@ def test_a_thousand_random_variants(tmp_path, mode):
     assert_close(found, plain_scores(model, windows))
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 3, 7])
+@pytest.mark.parametrize("batch_size", [1, 3])
 def test_any_batch_size_gives_the_same_scores(engine_for, genome, model, mixed, batch_size):
     windows = genome.windows(mixed, "shared")
     found = engine_for("shared", batch_size).score(windows)
     assert_close(found, plain_scores(model, windows))
 
 
-@pytest.mark.parametrize(
-    ("organism", "tracks"), [("mouse", None), ("human", (4, 0, 2)), ("mouse", (1,))]
-)
+@pytest.mark.parametrize(("organism", "tracks"), [("mouse", None), ("human", (4, 0, 2))])
 def test_other_heads_and_some_tracks(engine_for, genome, model, mixed, organism, tracks):
     engine = engine_for(organism=organism, tracks=tracks)
     windows = genome.windows(mixed[5:13], "centred")
@@ -193,10 +191,7 @@ def test_other_heads_and_some_tracks(engine_for, genome, model, mixed, organism,
     assert engine.n_tracks == (len(tracks) if tracks else 3)
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(
-    "names", [names for n in (1, 2) for names in itertools.permutations(STATISTICS, n)][:6]
-)
+@pytest.mark.parametrize(("mode", "names"), [("centred", ("SAD",)), ("shared", ("tCRA", "SAR"))])
 def test_any_choice_of_statistics(engine_for, genome, model, mixed, names, mode):
     windows = genome.windows(mixed[5:13], mode)
     found = engine_for(mode, statistics=names).score(windows)
@@ -230,8 +225,7 @@ def test_the_self_check_recomputes_in_full(engine_for, genome, model, mixed):
 # --- Exactly nothing ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize(("mode", "batch_size"), [("centred", 4), ("shared", 1), ("shared", 4)])
 def test_equal_alleles_score_exactly_zero(engine_for, genome, mixed, mode, batch_size):
     windows = genome.windows(mixed, mode)
     same = [replace(window, alt_codes=window.ref_codes.copy()) for window in windows]
@@ -287,19 +281,20 @@ def test_a_score_does_not_depend_on_its_company(engine_for, genome, mixed, mode)
     any_company()
 
 
-def test_a_new_engine_gives_the_same_bits(engine_for, genome, model, mixed):
-    windows = genome.windows(mixed, "shared")
-    fresh = SharedTrunkEngine(model, "human", STATISTICS, windows="shared", batch_size=4)
-    assert_same_bits(fresh.score(windows), engine_for("shared").score(windows))
-
-
 # --- Shared windows -----------------------------------------------------------------------------
+
+
+class PassCounts(dict):
+    """How many sequences went through each kind of pass."""
+
+    def reset(self):
+        self.update(towers=0, changes=0, predictions=0)
 
 
 @pytest.fixture
 def counts(monkeypatch):
-    """How many sequences went through each kind of pass."""
-    found = {"towers": 0, "changes": 0, "predictions": 0}
+    """Counts of all passes of the test."""
+    found = PassCounts(towers=0, changes=0, predictions=0)
 
     def counting(name, plain):
         def wrapped(self, sequences, *others):
@@ -313,15 +308,23 @@ def counts(monkeypatch):
     return found
 
 
+@pytest.fixture
+def shared_engine(engine_for, genome, counts):
+    """An engine for shared windows that has kept none of those around 8000."""
+    engine = engine_for("shared", 2)
+    engine.score(genome.windows([genome.substitution("chr1", p) for p in (2000, 4000)], "shared"))
+    counts.reset()
+    return engine
+
+
 # Tile 31 of 256 bases has the starts 7936 to 8191.
 TILE = (7937, 8192)
 
 
-def test_variants_of_one_window_cost_one_tower(engine_for, genome, model, counts):
+def test_variants_of_one_window_cost_one_tower(shared_engine, genome, model, counts):
     variants = [genome.substitution("chr1", pos) for pos in (*TILE, 8000, 8001, 8002, 8050)]
     windows = genome.windows(variants, "shared")
-    engine = SharedTrunkEngine(model, "human", STATISTICS, windows="shared", batch_size=2)
-    found = engine.score(windows)
+    found = shared_engine.score(windows)
     assert counts == {"towers": 1, "changes": 6, "predictions": 7}
     assert_close(found, plain_scores(model, windows))
 
@@ -333,23 +336,21 @@ def test_alternatives_of_one_centred_window_cost_one_tower(engine_for, genome, c
     assert counts == {"towers": 1, "changes": 3, "predictions": 4}
 
 
-def test_a_window_is_kept_between_calls(genome, model, counts):
-    engine = SharedTrunkEngine(model, "human", STATISTICS, windows="shared", batch_size=2)
+def test_a_window_is_kept_between_calls(shared_engine, genome, model, counts):
     windows = genome.windows([genome.substitution("chr1", p) for p in range(*TILE, 50)], "shared")
-    parts = [engine.score(windows[:1]), engine.score(windows[1:])]
+    parts = [shared_engine.score(windows[:1]), shared_engine.score(windows[1:])]
     assert counts == {"towers": 1, "changes": 6, "predictions": 7}
     found = {name: np.concatenate([part[name] for part in parts]) for name in STATISTICS}
     fresh = SharedTrunkEngine(model, "human", STATISTICS, windows="shared", batch_size=2)
     assert_same_bits(found, fresh.score(windows))
 
 
-def test_only_the_last_windows_are_kept(genome, model, counts):
-    engine = SharedTrunkEngine(model, "human", ("SAD",), windows="shared", batch_size=1)
+def test_only_the_last_windows_are_kept(shared_engine, genome, counts):
     one, two, three = (
         genome.windows([genome.substitution("chr1", pos)], "shared") for pos in (8000, 9000, 10_000)
     )
     for windows, towers in ((one, 1), (two, 2), (one, 2), (three, 3), (one, 3), (two, 4)):
-        engine.score(windows)
+        shared_engine.score(windows)
         assert counts["towers"] == towers
 
 
@@ -376,7 +377,7 @@ def test_the_self_check_uses_nothing_kept_or_patched(engine_for, genome, counts)
     windows = genome.windows([genome.substitution("chr1", p) for p in (8000, 8001)], "shared")
     engine = engine_for("shared")
     engine.score(windows)
-    counts.update(towers=0, changes=0, predictions=0)
+    counts.reset()
     engine.score_in_full(windows)
     assert counts == {"towers": 4, "changes": 0, "predictions": 4}
 
@@ -435,7 +436,7 @@ def failing(monkeypatch):
     return fail_above
 
 
-@pytest.mark.parametrize("method", ["towers", "changes", "predictions"])
+@pytest.mark.parametrize("method", ["changes", "predictions"])
 def test_out_of_memory_halves_the_batch_and_says_so(
     engine_for, genome, mixed, model, failing, method
 ):
@@ -458,7 +459,7 @@ def test_the_batch_shrinks_as_often_as_it_must(genome, mixed, model, failing):
     engine = SharedTrunkEngine(
         model, "human", ("SAD",), windows="centred", batch_size=8, notify=lines.append
     )
-    failing(1, "predictions")
+    failing(1, "towers")
     windows = genome.windows(mixed[:3], "centred")
     found = engine.score_in_full(windows)
     assert_close(found, plain_scores(model, windows, ("SAD",)))
