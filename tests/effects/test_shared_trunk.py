@@ -1,8 +1,8 @@
 """The engine against two plain passes of the model and the NumPy statistics.
 
 Tolerances come from float32 noise: one kernel sums in another order than another. The largest
-deviation seen over several thousand variants was 2e-5 in SAD, 6e-6 in SAR and 1e-5 in tCRA, on
-scores of up to 3, 0.8 and 1.4; the tests allow five times that.
+deviations seen over 2,500 variants were 9.3e-6 in SAD, 3.3e-6 in SAR and 2.2e-6 in tCRA, on scores
+of up to 9.2, 2.9 and 4.5 (medians 0.3, 0.1 and 0.1); the tests allow about five times that.
 """
 
 import itertools
@@ -28,7 +28,7 @@ from tfgen.effects.shared_trunk import SharedTrunkEngine
 from tfgen.errors import NumericalError, UsageError
 from tfgen.genome import Interval, Variant, VariantWindow
 
-NOISE = {"SAD": 1e-4, "SAR": 3e-5, "tCRA": 5e-5}
+NOISE = {"SAD": 5e-5, "SAR": 2e-5, "tCRA": 1e-5}
 MODES = ["centred", "shared"]
 LENGTH = CONFIG.sequence_length
 MIDDLE = LENGTH // 2
@@ -81,11 +81,11 @@ def mixed(genome):
     return variants
 
 
-def assert_close(found, expected, scale=1.0):
+def assert_close(found, expected):
     assert list(found) == list(expected)
     for name, values in expected.items():
         assert found[name].dtype == np.float32
-        np.testing.assert_allclose(found[name], values, rtol=0, atol=scale * NOISE[name])
+        np.testing.assert_allclose(found[name], values, rtol=0, atol=NOISE[name])
 
 
 def assert_same_bits(found, expected):
@@ -102,10 +102,10 @@ def assert_not_tiny(scores):
 # --- Against full recomputation ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_substitutions_at_all_128_phases_of_one_window(engine_for, genome, model, mode):
+@pytest.mark.parametrize(("mode", "step"), [("shared", 1), ("centred", 5)])
+def test_substitutions_at_all_128_phases_of_one_window(engine_for, genome, model, mode, step):
     interval = Interval("chr1", 6016, 6016 + LENGTH)
-    starts = range(6016 + MIDDLE, 6016 + MIDDLE + 128)
+    starts = range(6016 + MIDDLE, 6016 + MIDDLE + 128, step)
     variants = [genome.substitution("chr1", start + 1) for start in starts]
     windows = [genome.window(variant, interval) for variant in variants]
     found = engine_for(mode).score(windows)

@@ -57,7 +57,7 @@ def randomise(model: Enformer, seed: int = 0) -> Enformer:
             case "w" if "_logit_linear" in item.sonnet:
                 value = 2 * np.eye(shape[0]) + z / shape[0]
             case _:
-                gain = 3 if "_r_k_layer" in item.sonnet else 1.5
+                gain = 3 if "_r_k_layer" in item.sonnet else 1
                 value = gain * z / np.sqrt(np.prod(shape[:-1]))
         item.variable.assign(value)
     return model

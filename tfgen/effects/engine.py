@@ -26,6 +26,7 @@ def load_engine(config: ScoringConfig) -> LoadedEngine:
         TfgenError: The model cannot be found, trusted, or scored as asked.
     """
     path = find_model(config.model)
+    _require_float32()
     if is_saved_model(path) and not is_exported(path):
         require_trust(path, config.allow_untrusted_model)
         return _foreign(path, config)
@@ -121,6 +122,13 @@ def _loaded(
         contig_lengths=contig_lengths,
         rows_per_piece=max(_LEAST_ROWS_PER_PIECE, 4 * batch_size),
     )
+
+
+def _require_float32() -> None:
+    """Switches TF32 off: a score is a small difference of large sums."""
+    import tensorflow as tf
+
+    tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
 def _organism(config: ScoringConfig, heads: list[str]) -> str:
