@@ -113,30 +113,13 @@ def test_other_things_beside_the_model_are_passed_over(tiny, layout, tmp_path):
 
 def test_slots_of_an_optimizer_are_passed_over(tiny, tmp_path):
     tree = published_tree(tiny, "sonnet")
-    optimizer = tf.keras.optimizers.legacy.Adam if hasattr(tf.keras.optimizers, "legacy") else None
     slots = tf.compat.v1.train.AdamOptimizer()
     variable = tiny.trainable_variables[0]
-    del optimizer
     slots.apply_gradients([(tf.zeros_like(variable), variable)])
     prefix = write({"module": tree, "optimizer": slots}, tmp_path / "ck")
     keys = tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
     assert any(".OPTIMIZER_SLOT" in key for key in keys)
     CheckpointFile(prefix).restore(Enformer(TINY))
-
-
-class PublishedAttention(snt.Module):
-    """The attributes that hold variables in the published code."""
-
-    def __init__(self, config):
-        super().__init__()
-        keys = config.num_heads * config.key_size
-        self._q_layer = snt.Linear(keys, with_bias=False)
-        self._k_layer = snt.Linear(keys, with_bias=False)
-        self._v_layer = snt.Linear(config.channels, with_bias=False)
-        self._r_k_layer = snt.Linear(keys, with_bias=False)
-        self._embedding_layer = snt.Linear(config.channels)
-        shape = [1, config.num_heads, 1, config.key_size]
-        self._r_w_bias, self._r_r_bias = tf.Variable(tf.zeros(shape)), tf.Variable(tf.zeros(shape))
 
 
 class Layers(snt.Module):
@@ -153,14 +136,6 @@ class Residual(snt.Module):
     def __init__(self, module):
         super().__init__()
         self._module = module
-
-
-class Pooling(snt.Module):
-    """Softmax pooling."""
-
-    def __init__(self):
-        super().__init__()
-        self._logit_linear = snt.Linear(24, with_bias=False)
 
 
 def batch_norm(channels):
@@ -187,41 +162,48 @@ def convolution(inputs, outputs, width):
     return layer
 
 
+class PublishedAttention(snt.Module):
+    """The attributes that hold variables in the published code."""
+
+    def __init__(self, config):
+        super().__init__()
+        channels, keys = config.channels, config.num_heads * config.key_size
+        self._q_layer = linear(channels, keys, with_bias=False)
+        self._k_layer = linear(channels, keys, with_bias=False)
+        self._v_layer = linear(channels, channels, with_bias=False)
+        self._r_k_layer = linear(config.value_size, keys, with_bias=False)
+        self._embedding_layer = linear(channels, channels)
+        shape = [1, config.num_heads, 1, config.key_size]
+        self._r_w_bias, self._r_r_bias = tf.Variable(tf.zeros(shape)), tf.Variable(tf.zeros(shape))
+
+
+class PublishedPooling(snt.Module):
+    """Softmax pooling."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self._logit_linear = linear(channels, channels, with_bias=False)
+
+
+def conv_block(inputs, outputs, width):
+    return Layers(batch_norm(inputs), tf.nn.relu, convolution(inputs, outputs, width))
+
+
 def published_part(config):
     """Stem, last tower stage, first transformer block and a head, as Sonnet itself builds them."""
-    half, channels, keys = config.channels // 2, config.channels, config.num_heads * config.key_size
-    block = lambda i, o, width: Layers(batch_norm(i), tf.nn.relu, convolution(i, o, width))  # noqa: E731
-    pooling = Residual(None)
-    pooling._logit_linear = linear(channels, channels, with_bias=False)
-    attention = PublishedAttention(config)
-    for layer, inputs in [
-        (attention._q_layer, channels),
-        (attention._k_layer, channels),
-        (attention._v_layer, channels),
-        (attention._r_k_layer, config.value_size),
-        (attention._embedding_layer, channels),
-    ]:
-        layer(tf.zeros([1, inputs]))
-    mha = Residual(Layers(layer_norm(channels), attention, tf.nn.relu))
-    mlp = Residual(
-        Layers(
-            layer_norm(channels),
-            linear(channels, 2 * channels),
-            tf.nn.relu,
-            tf.nn.relu,
-            linear(2 * channels, channels),
-        )
-    )
-    model = snt.Module()
-    stem = Layers(convolution(4, half, 15), Residual(block(half, half, 1)))
+    half, channels = config.channels // 2, config.channels
+    stem = Layers(convolution(4, half, 15), Residual(conv_block(half, half, 1)))
     stage = Layers(
-        block(config.tower_channels[-2], channels, 5),
-        Residual(block(channels, channels, 1)),
-        pooling,
+        conv_block(config.tower_channels[-2], channels, 5),
+        Residual(conv_block(channels, channels, 1)),
+        PublishedPooling(channels),
     )
+    mha = Residual(Layers(layer_norm(channels), PublishedAttention(config), tf.nn.relu))
+    expand, contract = linear(channels, 2 * channels), linear(2 * channels, channels)
+    mlp = Residual(Layers(layer_norm(channels), expand, tf.nn.relu, tf.nn.relu, contract))
+    model = snt.Module()
     model._trunk = Layers(stem, Layers(*[tf.nn.relu] * 5, stage), Layers(Layers(mha, mlp)))
     model._heads = {"human": Layers(linear(2 * channels, 3), tf.nn.softplus)}
-    assert keys == attention._q_layer.w.shape[1]
     return model
 
 
@@ -243,18 +225,13 @@ def test_sonnet_itself_restores_what_was_written(tiny, tmp_path):
 
     stem, tower, transformer = model._trunk._layers
     mha, mlp = (half._module._layers for half in transformer._layers[0]._layers)
-    norm = stem._layers[1]._module._layers[0]
+    norm, stage = stem._layers[1]._module._layers[0], tower._layers[5]
     trunk, half = "_trunk/_layers", "_trunk/_layers/2/_layers/0/_layers"
     found = {
         **values(stem._layers[0], f"{trunk}/0/_layers/0"),
         **values(norm, f"{trunk}/0/_layers/1/_module/_layers/0"),
-        **values(
-            tower._layers[5]._layers[0]._layers[2], f"{trunk}/1/_layers/5/_layers/0/_layers/2"
-        ),
-        **values(
-            tower._layers[5]._layers[2]._logit_linear,
-            f"{trunk}/1/_layers/5/_layers/2/_logit_linear",
-        ),
+        **values(stage._layers[0]._layers[2], f"{trunk}/1/_layers/5/_layers/0/_layers/2"),
+        **values(stage._layers[2]._logit_linear, f"{trunk}/1/_layers/5/_layers/2/_logit_linear"),
         **values(mha[0], f"{half}/0/_module/_layers/0"),
         **values(mha[1], f"{half}/0/_module/_layers/1"),
         **values(mha[1]._r_k_layer, f"{half}/0/_module/_layers/1/_r_k_layer"),
@@ -371,7 +348,7 @@ def test_missing_variables_are_listed_and_nothing_is_restored(tiny, layout, tmp_
 
 def test_only_the_first_problems_are_listed(tiny, tmp_path):
     prefix = write({"module": tree_without(tiny, "_trunk/_layers/2")}, tmp_path / "ck")
-    refused(prefix, "(is missing; ){4}module.* is missing; and 27 more$")
+    refused(prefix, r"(module/_trunk/_layers/2/\S+ is missing; ){5}and 27 more$")
 
 
 def test_extra_variables_are_refused(tiny, tmp_path):
@@ -412,7 +389,7 @@ def data_file(prefix):
 
 
 def damage_end(path):
-    path.write_bytes(path.read_bytes()[:-1000])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 def damage_middle(path):
@@ -460,7 +437,9 @@ def test_a_checkpoint_of_nothing_is_refused(tmp_path):
 
 def test_a_checkpoint_of_two_models_is_refused(tiny, tmp_path):
     objects = {"a": published_tree(tiny, "sonnet"), "b": published_tree(Enformer(TINY), "hub")}
-    with pytest.raises(InputFormatError, match="holds 2 Enformers, below b, a|below a, b"):
+    with pytest.raises(
+        InputFormatError, match="holds 2 Enformers, below a, b; expected a .* of one"
+    ):
         CheckpointFile(write(objects, tmp_path / "ck"))
 
 

@@ -13,7 +13,6 @@ from enformer.small import SMALL, TINY, random_one_hot, values_of
 from tfgen.enformer import saved_model
 from tfgen.enformer.card import ModelCard
 from tfgen.enformer.keys import KEY_SUFFIX, published_variables
-from tfgen.enformer.model import Enformer
 from tfgen.enformer.saved_model import ForeignModel, export_saved_model, load_saved_model
 from tfgen.errors import InputFormatError, InputMismatchError, OutputError, UsageError
 
@@ -154,6 +153,7 @@ def test_tensorflow_hub_loads_it(exported, loaded, sequence):
     )
 
 
+@pytest.mark.slow
 def test_it_loads_where_tfgen_is_not_installed(exported, tmp_path):
     code = (
         "import sys, tensorflow as tf; m = tf.saved_model.load(sys.argv[1]);"
@@ -186,16 +186,6 @@ def test_a_checkpoint_beside_the_folder_is_not_taken_for_it(exported, checkpoint
     for part in ("index", "data-00000-of-00001"):
         shutil.copy(f"{checkpoints['sonnet']}.{part}", tmp_path / f"model.{part}")
     load_saved_model(tmp_path / "model")
-
-
-def test_an_export_at_the_length_of_the_trunk(tiny, tmp_path):
-    card = export_saved_model(tiny, tmp_path / "deep" / "model", input_length=1024)
-    assert card.input_length == 1024
-    assert card.crop_bases == 0
-    sequence = random_one_hot(1, 1024)
-    model = tf.saved_model.load(str(tmp_path / "deep" / "model"))
-    expected = tiny(tf.constant(sequence), False)["human"]
-    np.testing.assert_allclose(model.predict_on_batch(sequence)["human"], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -247,16 +237,24 @@ def test_targets_must_suit_the_heads(tiny, tables, tmp_path):
     assert not output.exists()
 
 
-def test_an_existing_folder_is_kept_unless_told_otherwise(tiny, tmp_path):
-    output = tmp_path / "model"
-    output.mkdir()
-    (output / "mine").write_text("precious")
+def test_an_existing_folder_is_kept(tiny, tmp_path):
+    (tmp_path / "model").mkdir()
     with pytest.raises(OutputError, match="model: exists; choose another output or pass"):
-        export_saved_model(tiny, output)
-    assert (output / "mine").read_text() == "precious"
-    export_saved_model(tiny, output, overwrite=True)
-    assert not (output / "mine").exists()
-    load_saved_model(output)
+        export_saved_model(tiny, tmp_path / "model")
+    assert list((tmp_path / "model").iterdir()) == []
+
+
+def test_an_export_at_the_length_of_the_trunk_over_an_existing_folder(tiny, tmp_path):
+    output = tmp_path / "deep" / "model"
+    output.mkdir(parents=True)
+    (output / "former").write_text("")
+    card = export_saved_model(tiny, output, input_length=1024, overwrite=True)
+    assert not (output / "former").exists()
+    assert (card.input_length, card.crop_bases) == (1024, 0)
+    sequence = random_one_hot(1, 1024)
+    expected = tiny(tf.constant(sequence), False)["human"]
+    model = tf.saved_model.load(str(output))
+    np.testing.assert_allclose(model.predict_on_batch(sequence)["human"], expected, atol=1e-5)
 
 
 def test_a_failed_export_leaves_nothing(tiny, tmp_path, monkeypatch):
@@ -290,6 +288,7 @@ def save_foreign(folder, function, *, inside=True, length=256):
     holder.weight = tf.Variable(2.0)
     holder.predict_on_batch = tf.function(
         lambda x: function(x, holder.weight),
+        autograph=False,
         input_signature=[tf.TensorSpec([None, length, 4], tf.float32)],
     )
     root = holder
@@ -320,6 +319,7 @@ def test_a_function_beside_an_attribute_called_model_is_found(tmp_path):
     root.model.weight = tf.Variable(1.0)
     root.predict_on_batch = tf.function(
         lambda x: two_heads(x, root.model.weight),
+        autograph=False,
         input_signature=[tf.TensorSpec([None, 256, 4], tf.float32)],
     )
     tf.saved_model.save(root, str(tmp_path / "m"))
@@ -339,7 +339,9 @@ def test_an_exported_model_can_be_used_as_a_foreign_one(exported, loaded, sequen
 def test_a_foreign_model_of_another_input_is_refused(tmp_path, length, columns):
     holder = tf.Module()
     holder.predict_on_batch = tf.function(
-        lambda x: {"human": x}, input_signature=[tf.TensorSpec([None, length, columns])]
+        lambda x: {"human": x},
+        autograph=False,
+        input_signature=[tf.TensorSpec([None, length, columns])],
     )
     tf.saved_model.save(holder, str(tmp_path / "m"))
     with pytest.raises(InputMismatchError, match=r"no predict_on_batch that takes \[batch, len"):
@@ -360,7 +362,7 @@ def test_a_foreign_model_without_the_function_is_refused(tmp_path, attribute):
     [
         (lambda x, w: w * x, "returns a EagerTensor; expected a dictionary of heads"),
         (lambda x, w: {"human": w * x[:, 0]}, r"returns {'human': \[1, 4\]}; expected"),
-        (lambda x, w: {"a": w * x, "b": x[:, :5]}, r"'b': \[1, 5, 4\]}; .* with the same bins"),
+        (lambda x, w: {"a": w * x, "b": x[:, :5]}, r"'b': \[1, 5, 4\].* with the same bins"),
     ],
 )
 def test_a_foreign_model_of_another_output_is_refused(tmp_path, function, message):
@@ -385,12 +387,3 @@ def test_a_damaged_foreign_model_is_reported(tmp_path, damage):
     damage(folder)
     with pytest.raises(InputMismatchError, match=f"{folder}: cannot be loaded: "):
         ForeignModel(Path(folder))
-
-
-def test_a_fresh_model_predicts_the_same_after_the_round_trip(tmp_path):
-    # Also the untrained moving variance of one travels.
-    model = Enformer(TINY)
-    export_saved_model(model, tmp_path / "m")
-    again, _ = load_saved_model(tmp_path / "m")
-    sequence = tf.constant(random_one_hot(1, 1024))
-    np.testing.assert_array_equal(again(sequence, False)["human"], model(sequence, False)["human"])

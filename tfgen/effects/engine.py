@@ -13,7 +13,7 @@ from tfgen.models import find_model, is_exported, is_saved_model, require_trust
 
 _PREFERRED_HEAD = "human"
 _BASES_PER_PASS = 393_216
-_LEAST_ROWS_PER_PIECE = 16
+_LEAST_ROWS_PER_PIECE = 8
 
 
 def load_engine(config: ScoringConfig) -> LoadedEngine:

@@ -1,0 +1,155 @@
+"""The commands that README and docs show are run, word for word, on small stand-ins.
+
+A temporary folder holds files with the names that the documents use: a small Enformer under the
+published checkpoint keys, a short genome, a few variants.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import pysam
+import pytest
+from enformer.small import randomise
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\((?!https?:)([^)#]+)[^)]*\)")
+
+
+def blocks(path, language):
+    return [text for kind, text in BLOCK.findall(path.read_text("utf-8")) if kind == language]
+
+
+def shell_lines(path):
+    return [line for text in blocks(path, "sh") for line in text.splitlines() if line.strip()]
+
+
+@pytest.fixture(scope="module")
+def stand_ins(tmp_path_factory):
+    from tfgen.enformer.checkpoint import write_checkpoint
+    from tfgen.enformer.config import EnformerConfig
+    from tfgen.enformer.model import Enformer
+
+    folder = tmp_path_factory.mktemp("readme")
+    model = randomise(
+        Enformer(
+            EnformerConfig(
+                channels=24,
+                num_transformer_layers=1,
+                num_heads=2,
+                heads=(("human", 5), ("mouse", 3)),
+                divisible_by=4,
+                key_size=8,
+            )
+        )
+    )
+    prefix = write_checkpoint(model, folder / "enformer_weights" / "enformer-fine-tuned-human")
+    assert prefix.endswith("enformer-fine-tuned-human-1")
+    sequence = "".join("ACGT"[(7 * i + i // 3 + i // 11) % 4] for i in range(250_000))
+    (folder / "hg38.fa").write_text(f">chr1\n{sequence}\n")
+    rows = [(120_000, "a"), (120_040, "b")]
+    lines = ["##fileformat=VCFv4.2", "##contig=<ID=chr1,length=250000>"]
+    lines.append("#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO")
+    for pos, name in rows:
+        ref = sequence[pos - 1]
+        alt = "ACGT"[("ACGT".index(ref) + 1) % 4]
+        lines.append(f"chr1\t{pos}\t{name}\t{ref}\t{alt}\t.\t.\t.")
+    vcf = folder / "my.vcf"
+    vcf.write_text("\n".join(lines) + "\n")
+    pysam.tabix_compress(str(vcf), str(folder / "my.vcf.gz"))
+    tracks = "".join(f"{i}\tT{i}\ttrack {i}\n" for i in range(model.config.heads[0][1]))
+    (folder / "targets_human.txt").write_text("index\tidentifier\tdescription\n" + tracks)
+    return folder
+
+
+def run(line, folder):
+    words = [sys.executable if word == "python" else word for word in shlex.split(line)]
+    words = [str(ROOT / word) if word.startswith("bin/") else word for word in words]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{line}\n{done.stderr}"
+
+
+def test_the_commands_of_the_readme_run_and_give_what_it_says(stand_ins):
+    for line in shell_lines(ROOT / "README.md"):
+        program = shlex.split(line)[0]
+        if program == "python":
+            run(line, stand_ins)
+        else:
+            # Set-up and downloads; what they need is held by the tests below.
+            assert program in ("make", "mkdir", "curl", "gunzip"), line
+    assert (stand_ins / "merged.h5").read_bytes() == (stand_ins / "scores.h5").read_bytes()
+    for text in blocks(ROOT / "README.md", "python"):
+        done = subprocess.run(
+            [sys.executable, "-c", text],
+            cwd=stand_ins,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_cluster_script_gives_shards_that_merge_to_the_whole(stand_ins):
+    for index in ("0", "1"):
+        environment = {
+            **os.environ,
+            "SLURM_ARRAY_TASK_COUNT": "2",
+            "SLURM_ARRAY_TASK_ID": index,
+            "TFGEN_BIN": str(ROOT / "bin"),
+            "MODEL": "enformer",
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        }
+        script = ROOT / "docs" / "cluster" / "slurm_array.sh"
+        (stand_ins / f"part{index}.h5").unlink(missing_ok=True)
+        done = subprocess.run(
+            ["bash", str(script)],
+            cwd=stand_ins,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    run("python bin/variants_merge.py --inputs=part0.h5,part1.h5 --output=again.h5", stand_ins)
+    with h5py.File(stand_ins / "again.h5") as again, h5py.File(stand_ins / "scores.h5") as whole:
+        assert (again["SAD"][:] == whole["SAD"][:]).all()
+
+
+@pytest.mark.parametrize("name", ["demo", "test"])
+def test_the_two_commands_of_the_readme_are_targets_of_make(name):
+    assert re.search(rf"^{name}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+
+
+def test_the_readme_and_the_model_registry_download_the_same_files():
+    from tfgen.models import PUBLISHED_MODELS, installation_steps
+
+    readme = shell_lines(ROOT / "README.md")
+    steps = installation_steps(PUBLISHED_MODELS["enformer"]).splitlines()
+    assert set(steps[:-1]) <= set(readme)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_documents_lead_somewhere(path):
+    for target in LINK.findall(path.read_text("utf-8")):
+        assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_flags_named_in_documents_exist(path):
+    known = set()
+    for binary in (ROOT / "bin").glob("[a-z]*.py"):
+        page = subprocess.run(
+            [sys.executable, str(binary), "--help"], capture_output=True, text=True, check=True
+        ).stdout
+        known |= set(re.findall(r"--(?:\[no\])?(\w+)", page))
+    named = set(
+        re.findall(r"--(\w+)", re.sub(r"```.*?```", "", path.read_text("utf-8"), flags=re.S))
+    )
+    assert named - known <= {"array", "quick"}, named - known
