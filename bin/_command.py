@@ -46,8 +46,8 @@ def run(main: Callable[[flags.FlagValues], int | None]) -> NoReturn:
     Args:
         main: Gets the parsed flags; returns an exit code, or None for 0.
     """
-    code = _exit_code(main, sys.argv)
     try:
+        code = _exit_code(main, sys.argv)
         sys.stdout.flush()
     except BrokenPipeError:
         code = _leave_stdout()

@@ -248,10 +248,20 @@ def test_an_insertion_that_leaves_the_window_as_it_is_scores_exactly_zero(engine
 # --- Independence of company --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_a_score_does_not_depend_on_its_company(engine_for, genome, mixed, mode):
-    windows = genome.windows(mixed, mode)
-    engine = engine_for(mode)
+# Models of which an unfilled batch shows in the last bits: the first in its tower, the second after.
+NARROW = replace(TINY, channels=60)
+LONG = replace(TINY, sequence_length=8192, target_length=36, basis_length=64)
+
+
+@pytest.mark.parametrize(
+    ("config", "mode", "batch_size"),
+    [(CONFIG, "shared", 4), (NARROW, "centred", 2), (LONG, "shared", 1)],
+    ids=["usual", "narrow", "long"],
+)
+def test_a_score_does_not_depend_on_its_company(genome, mixed, config, mode, batch_size):
+    windows = genome.windows(mixed, mode, config)
+    model = random_enformer(config)
+    engine = SharedTrunkEngine(model, "human", STATISTICS, windows=mode, batch_size=batch_size)
     alone = [engine.score([window]) for window in windows]
     expected = {name: np.concatenate([one[name] for one in alone]) for name in STATISTICS}
     assert_same_bits(engine.score(windows), expected)

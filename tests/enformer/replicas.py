@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import sonnet as snt
 import tensorflow as tf
-from enformer.training_toys import TABLE, contig, tiny_config, tiny_model, weights
+from enformer.training_toys import TABLE, contig, tiny_config, tiny_model
 
 from tfgen.enformer.augmentation import Augmentation
 from tfgen.enformer.sampling import WindowSampler
@@ -19,7 +19,7 @@ STEPS, RATE = 3, 1e-3
 
 
 def trained(strategy, clip_norm):
-    """Loss and norm of every step, weights, moments."""
+    """What came out of a few steps, by name."""
     sampler = WindowSampler([contig()], tiny_config(), 4, 1, Augmentation(3))
     with strategy.scope():
         model = tiny_model()
@@ -30,14 +30,20 @@ def trained(strategy, clip_norm):
             strategy=strategy if strategy.num_replicas_in_sync > 1 else None,
         )
     results = [step(sampler.batch(i), i, "human", RATE) for i in range(STEPS)]
-    moments = [m.numpy() for m in (*step.optimizer.m, *step.optimizer.v)]
-    seen = [[result.loss, result.gradient_norm] for result in results]
     replicas = [
-        tf.reduce_max(tf.abs(values[0] - values[-1])).numpy()
-        for values in map(strategy.experimental_local_results, model.variables)
-        if values[0].dtype.is_floating
+        np.ptp([value.numpy() for value in strategy.experimental_local_results(variable)], axis=0)
+        for variable in model.variables
     ]
-    return [np.array(seen), *weights(model), *moments, np.array(max(replicas))]
+    return {
+        "results": np.array([[result.loss, result.gradient_norm] for result in results]),
+        "moments": np.concatenate([m.numpy().ravel() for m in step.optimizer.m]),
+        "squares": np.concatenate([v.numpy().ravel() for v in step.optimizer.v]),
+        "weights": np.concatenate([w.numpy().ravel() for w in model.trainable_variables]),
+        "statistics": np.concatenate(
+            [v.numpy().ravel() for v in model.variables if not v.trainable]
+        ).astype(np.float32),
+        "between_replicas": np.array(max(difference.max() for difference in replicas)),
+    }
 
 
 def main(output):
@@ -50,8 +56,8 @@ def main(output):
     arrays = {}
     for clip_norm in (None, 0.01):
         for name, strategy in (("one", tf.distribute.get_strategy()), ("two", two)):
-            for number, array in enumerate(trained(strategy, clip_norm)):
-                arrays[f"{name}_{clip_norm}_{number}"] = array
+            for what, array in trained(strategy, clip_norm).items():
+                arrays[f"{name}_{clip_norm}_{what}"] = array
     np.savez(output, **arrays)
 
 

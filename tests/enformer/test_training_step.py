@@ -63,11 +63,18 @@ def test_updates_are_those_of_adam_on_the_clipped_gradient(clip_norm):
         for ours, mine in zip(model.variables, by_hand.variables, strict=True):
             mine.assign(ours)
     start = [v.numpy() for v in tiny_model().trainable_variables]
+    compared = 0
     for variable, w, gradients in zip(model.trainable_variables, start, seen, strict=True):
-        expected = w if gradients[0] is None else adam_by_hand(w, gradients, 1e-3)
-        # Adam divides a gradient by its size: where that is rounding, so is the update.
-        np.testing.assert_allclose(variable.numpy(), expected, atol=2e-4)
-        assert np.median(abs(variable.numpy() - expected)) < 2e-6
+        if gradients[0] is None:
+            np.testing.assert_array_equal(variable, w)
+            continue
+        expected = adam_by_hand(w, gradients, 1e-3)
+        # Adam divides a gradient by its size: where that is only rounding (as for a bias before
+        # a batch norm), so is the update.
+        clear = np.min(np.abs(gradients), axis=0) > 1e-5
+        np.testing.assert_allclose(variable.numpy()[clear], expected[clear], atol=2e-6)
+        compared += clear.sum()
+    assert compared > 500
 
 
 def test_the_other_head_and_its_moments_stay():
@@ -117,13 +124,22 @@ def test_two_replicas_are_one_with_the_whole_batch(tmp_path):
     assert done.returncode == 0, done.stderr
     with np.load(output) as arrays:
         for clip_norm in (None, 0.01):
-            names = [n.removeprefix("one_") for n in arrays if n.startswith(f"one_{clip_norm}_")]
-            for name in names:
-                one, two = arrays[f"one_{name}"], arrays[f"two_{name}"]
-                np.testing.assert_allclose(one, two, rtol=2e-3, atol=2e-5, err_msg=name)
-            assert arrays[f"two_{names[-1]}"] == 0  # both replicas have the same variables
-            losses = arrays[f"two_{clip_norm}_0"]
-            assert losses.shape == (3, 2)
+            one, two = (
+                {
+                    name.removeprefix(f"{run}_{clip_norm}_"): arrays[name]
+                    for name in arrays
+                    if name.startswith(f"{run}_{clip_norm}_")
+                }
+                for run in ("one", "two")
+            )
+            np.testing.assert_allclose(two["results"], one["results"], rtol=1e-4)
+            np.testing.assert_allclose(two["moments"], one["moments"], rtol=1e-3, atol=1e-6)
+            np.testing.assert_allclose(two["statistics"], one["statistics"], rtol=1e-3, atol=1e-5)
+            # Adam divides a gradient by its size: where that is only rounding, so is the update.
+            clear = one["squares"] > 1e-10
+            assert clear.mean() > 0.5
+            np.testing.assert_allclose(two["weights"][clear], one["weights"][clear], atol=5e-5)
+            assert two["between_replicas"] == 0
 
 
 def test_tracks_that_are_not_those_of_the_head_are_refused():

@@ -24,8 +24,8 @@ _MARKS: tuple[tuple[Layout, re.Pattern[str]], ...] = (
 _PUBLISHED_DIVISOR = 128
 _BIAS_WITHOUT_BLOCKS = (1, 1, 1, 64)
 _LISTED = 5
-# What the checkpoint reader raises; a data file that is too short is an IndexError.
-_READ_ERRORS = (tf.errors.OpError, OSError, ValueError, IndexError, RuntimeError)
+READ_ERRORS = (tf.errors.OpError, OSError, ValueError, IndexError, RuntimeError)
+"""What TensorFlow raises on damaged files; a data file that is too short is an IndexError."""
 
 
 class CheckpointFile:
@@ -50,9 +50,9 @@ class CheckpointFile:
         try:
             # Unlike tf.train.load_checkpoint, it reads a prefix that is a folder as well.
             self._reader = tf.compat.v1.train.NewCheckpointReader(self.prefix)
-        except _READ_ERRORS as error:
+        except READ_ERRORS as error:
             raise InputFormatError(
-                f"{self.prefix}: not a readable checkpoint: {_first_line(error)}; copy or download "
+                f"{self.prefix}: not a readable checkpoint: {first_line(error)}; copy or download "
                 "it again"
             ) from error
         shapes = {
@@ -75,9 +75,9 @@ class CheckpointFile:
         """
         try:
             return np.asarray(self._reader.get_tensor(key + KEY_SUFFIX))
-        except _READ_ERRORS as error:
+        except READ_ERRORS as error:
             raise InputFormatError(
-                f"{self.prefix}: cannot read {key}: {_first_line(error)}; copy or download the "
+                f"{self.prefix}: cannot read {key}: {first_line(error)}; copy or download the "
                 "checkpoint again"
             ) from error
 
@@ -264,7 +264,8 @@ def _layout(prefix: str, shapes: dict[str, tuple[int, ...]]) -> tuple[Layout, st
     return found[0]
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, or its kind if it has none."""
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 

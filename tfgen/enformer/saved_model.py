@@ -1,8 +1,9 @@
 """Exports an Enformer as a SavedModel and loads it back.
 
-The SavedModel needs nothing but TensorFlow: `tf.saved_model.load(folder).predict_on_batch(x)`.
-Its variables lie under the keys of the published SavedModel, so that they restore like those.
-Loading here rebuilds the model from `model.json` and the variables; no stored graph is run.
+The SavedModel needs nothing but TensorFlow: `model = tf.saved_model.load(folder)`, then
+`model.predict_on_batch(x)` as long as `model` is kept (its functions alone do not keep its
+variables). The variables lie under the keys of the published SavedModel, so that they restore like
+those. Loading here rebuilds the model from `model.json` and the variables; no stored graph is run.
 """
 
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfgen.enformer.card import ModelCard
-from tfgen.enformer.checkpoint import CheckpointFile, published_tree
+from tfgen.enformer.checkpoint import READ_ERRORS, CheckpointFile, first_line, published_tree
 from tfgen.enformer.config import BIN_SIZE
 from tfgen.enformer.model import Enformer
 from tfgen.errors import InputMismatchError, UsageError
@@ -173,9 +174,10 @@ class ForeignModel:
         """
         try:
             self._loaded = tf.saved_model.load(str(directory))
-        except (OSError, ValueError, tf.errors.OpError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputMismatchError(f"{directory}: cannot be loaded: {reason}") from error
+        except READ_ERRORS as error:
+            raise InputMismatchError(
+                f"{directory}: cannot be loaded: {first_line(error)}; copy or download it again"
+            ) from error
         holders = (getattr(self._loaded, "model", None), self._loaded)
         functions = [getattr(holder, "predict_on_batch", None) for holder in holders]
         predict = next((f for f in functions if f is not None), None)
