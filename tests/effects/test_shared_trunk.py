@@ -248,7 +248,7 @@ def test_an_insertion_that_leaves_the_window_as_it_is_scores_exactly_zero(engine
 # --- Independence of company --------------------------------------------------------------------
 
 
-# Models of which an unfilled batch shows in the last bits: the first in its tower, the second after.
+# An unfilled batch shows in the last bits of these: of the first in the tower, of the second after.
 NARROW = replace(TINY, channels=60)
 LONG = replace(TINY, sequence_length=8192, target_length=36, basis_length=64)
 
