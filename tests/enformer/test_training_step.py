@@ -125,8 +125,8 @@ def test_two_replicas_are_one_with_the_whole_batch(tmp_path):
     np.testing.assert_allclose(two["moments"], one["moments"], rtol=1e-3, atol=1e-7)
     np.testing.assert_allclose(two["statistics"], one["statistics"], rtol=1e-3, atol=1e-5)
     # Adam divides a gradient by its size: where that is only rounding, so is the update.
-    clear = one["squares"] > 1e-12
-    assert clear.mean() > 0.5
+    clear = one["squares"] > 1e-14
+    assert clear.mean() > 0.3
     np.testing.assert_allclose(two["weights"][clear], one["weights"][clear], atol=1e-6)
     assert two["between_replicas"] == 0
 

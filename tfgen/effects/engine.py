@@ -1,16 +1,20 @@
 """From the settings of a scoring run to an engine that is ready to score."""
 
+import dataclasses
 import os
+import shlex
 import sys
 from pathlib import Path
 
 from tfgen.effects.config import ScoringConfig
 from tfgen.effects.protocol import Engine, LoadedEngine
 from tfgen.effects.targets import TargetTable, read_targets
+from tfgen.enformer.config import EnformerConfig
 from tfgen.errors import UsageError
 from tfgen.io import input_fingerprint
 from tfgen.models import find_model, is_exported, is_saved_model, require_trust
 
+_PUBLISHED = EnformerConfig()
 _PREFERRED_HEAD = "human"
 _BASES_PER_PASS = 393_216
 _LEAST_ROWS_PER_PIECE = 8
@@ -49,6 +53,7 @@ def _enformer(path: Path, config: ScoringConfig) -> LoadedEngine:
         contig_lengths = dict(card.contig_lengths)
     else:
         checkpoint = CheckpointFile(path)
+        _require_published_shape(path, checkpoint.config())
         model = Enformer(checkpoint.config())
         checkpoint.restore(model)
         digest = checkpoint.sha256()
@@ -124,6 +129,18 @@ def _loaded(
     )
 
 
+def _require_published_shape(path: Path, config: EnformerConfig) -> None:
+    """Refuses a checkpoint of another model than the published one, since none says its lengths."""
+    if config != dataclasses.replace(_PUBLISHED, heads=config.heads):
+        raise UsageError(
+            f"{path}: not of the published size ({config.channels} channels, "
+            f"{config.num_transformer_layers} transformer layers), and a checkpoint does not say "
+            "how long the windows of its model are; export it with its lengths: "
+            f"python bin/enformer_export.py --checkpoint={shlex.quote(str(path))} "
+            f"--output={shlex.quote(f'{path}_tfgen')} --trunk_length=BASES --target_length=BINS"
+        )
+
+
 def _require_float32() -> None:
     """Switches TF32 off: a score is a small difference of large sums."""
     import tensorflow as tf
@@ -154,7 +171,8 @@ def _tracks(
 
 def _own_names(path: Path, organism: str, n_outputs: int) -> TargetTable | None:
     """The model's own table, which must name every output in order."""
-    table = read_targets(path)
+    # Without an index column it was taken in order at the export already: no warning here.
+    table = dataclasses.replace(read_targets(path), warnings=())
     table.require_head(n_outputs, organism)
     return table if table.indices == tuple(range(n_outputs)) else None
 

@@ -9,6 +9,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from tfgen.enformer.config import EnformerConfig
+from tfgen.enformer.dropout import dropout
 from tfgen.enformer.layers import Linear
 from tfgen.errors import UsageError
 
@@ -49,7 +50,7 @@ class Attention(snt.Module):
         """
         rate = self._config.positional_dropout_rate
         if is_training and rate:
-            basis = tf.nn.dropout(basis, rate)
+            basis = dropout(basis, rate)
         return self._split(self.r_k_layer(basis[tf.newaxis]))
 
     def __call__(
@@ -84,7 +85,7 @@ class Attention(snt.Module):
             logits += relative_logits(position[:, :, rows], relative_keys, low, length)
             weights = tf.nn.softmax(logits)
             if is_training and self._config.attention_dropout_rate:
-                weights = tf.nn.dropout(weights, self._config.attention_dropout_rate)
+                weights = dropout(weights, self._config.attention_dropout_rate)
             outputs.append(tf.linalg.matmul(weights, v))
         attended = outputs[0] if len(outputs) == 1 else tf.concat(outputs, axis=2)
         merged = tf.reshape(

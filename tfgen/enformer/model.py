@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfgen.enformer.attention import Attention
 from tfgen.enformer.config import BIN_SIZE, EnformerConfig
+from tfgen.enformer.dropout import dropout
 from tfgen.enformer.layers import (
     AttentionPool,
     Conv,
@@ -71,7 +72,7 @@ class TransformerBlock(snt.Module):
         return x + self._dropout(self.contract(tf.nn.relu(hidden)), is_training)
 
     def _dropout(self, x: tf.Tensor, is_training: bool) -> tf.Tensor:
-        return tf.nn.dropout(x, self._dropout_rate) if is_training and self._dropout_rate else x
+        return dropout(x, self._dropout_rate) if is_training and self._dropout_rate else x
 
 
 class Enformer(snt.Module):
@@ -190,7 +191,7 @@ class Enformer(snt.Module):
             x = x[:, wanted[0] : wanted[1]]
         x = self.final(x, is_training)
         if is_training and config.dropout_rate:
-            x = tf.nn.dropout(x, config.dropout_rate / 8)
+            x = dropout(x, config.dropout_rate / 8)
         return gelu(x)
 
     def _spare_bins(self, tower: tf.Tensor) -> int:
