@@ -100,8 +100,6 @@ class EnformerConfig:
                 f"channels is {self.channels}; it must be a multiple of {step} "
                 f"(num_heads={self.num_heads} x 6 position columns)"
             )
-        if self.channels % 2:
-            raise UsageError(f"channels is {self.channels}; the stem needs an even number")
         if self.channels % self.divisible_by:
             raise UsageError(
                 f"channels is {self.channels}; the last tower stage rounds it to a multiple of "
