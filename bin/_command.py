@@ -27,7 +27,7 @@ from absl import flags
 
 from _flags import build, define_flags
 
-__all__ = ["build", "define_flags", "run"]
+__all__ = ["build", "define_flags", "import_tensorflow", "run"]
 
 _ROOT = Path(__file__).resolve().parent.parent
 if (_ROOT / "tfgen" / "__init__.py").is_file():
@@ -57,6 +57,25 @@ def run(main: Callable[[flags.FlagValues], int | None]) -> NoReturn:
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow and finds its devices, without the start-up lines it puts on stderr.
+
+    They come from its C++ side before any setting of ours is heard. `--debug` shows them.
+    """
+    if flags.FLAGS.debug:
+        return
+    stderr = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 def _exit_code(main: Callable[[flags.FlagValues], int | None], argv: list[str]) -> int:

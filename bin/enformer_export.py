@@ -20,7 +20,7 @@ from typing import Any
 
 from absl import flags
 
-from _command import build, define_flags, run
+from _command import build, define_flags, import_tensorflow, run
 from tfgen.errors import UsageError
 
 
@@ -60,6 +60,7 @@ def main(values: flags.FlagValues) -> None:
     """Reads the checkpoint and writes the SavedModel."""
     config = build(ExportConfig, values)
     tables = _tables(config.targets)
+    import_tensorflow()
     from tfgen.enformer.export import export_checkpoint
 
     card = export_checkpoint(

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Writes a score store as a table.
 
 Example:

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Joins score stores of shards into one, as if the run had not been divided.
 
 Example:

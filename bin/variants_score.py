@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 r"""Scores the variants of a VCF with an Enformer model.
 
 Example:
@@ -14,7 +15,7 @@ with variants_merge.py. variants_export.py writes a table.
 
 from absl import flags
 
-from _command import build, define_flags, run
+from _command import build, define_flags, import_tensorflow, run
 from tfgen.effects import LoadedEngine, ScoreSummary, ScoringConfig, score_variants
 
 define_flags(ScoringConfig)
@@ -27,6 +28,7 @@ def main(values: flags.FlagValues) -> None:
 
 def load_engine(config: ScoringConfig) -> LoadedEngine:
     """Loads the model; imports TensorFlow, which the checks of the inputs do without."""
+    import_tensorflow()
     from tfgen.effects.engine import load_engine as load
 
     return load(config)

@@ -37,16 +37,16 @@ def test_the_table_of_basenji_without_index_counts_its_rows(shared_data):
 def test_the_published_human_table_names_all_outputs(shared_data):
     targets = read_targets(shared_data("enformer_data/cross2020/targets_human.txt"))
     assert targets.indices == tuple(range(5313))
-    targets.require_head(5313, "human")
+    targets.for_head(5313, "human")
     assert targets.identifiers[0] == "ENCFF833POA"
 
 
 def test_an_index_beyond_the_head_is_refused(targets):
-    targets.require_head(8, "human")
+    targets.for_head(8, "human")
     with pytest.raises(
         InputMismatchError, match=r"'ENC1' has index 7, but the head 'mouse' has 7 outputs"
     ):
-        targets.require_head(7, "mouse")
+        targets.for_head(7, "mouse")
 
 
 def test_tracks_are_selected_by_identifier(targets):
@@ -85,3 +85,19 @@ def test_a_selection_must_be_unique(targets, wanted, message):
 def test_faulty_tables_are_refused(tmp_path, text, message):
     with pytest.raises(InputFormatError, match=message):
         read_targets(table(tmp_path, text))
+
+
+def test_the_published_mouse_table_goes_on_counting_after_the_human_tracks(shared_data):
+    # calico/basenji, manuscripts/cross2020: mouse tracks have the indices 5313 to 6955.
+    targets = read_targets(shared_data("enformer_data/cross2020/targets_mouse.txt"))
+    assert targets.indices[0] == 5313
+    assert targets.for_head(1643, "mouse").indices == tuple(range(1643))
+
+
+def test_a_selection_of_the_mouse_table_is_counted_from_the_first_mouse_track(tmp_path):
+    path = tmp_path / "targets.txt"
+    path.write_text("index\tidentifier\tdescription\n5320\ta\tA\n6955\tb\tB\n")
+    assert read_targets(path).for_head(1643, "mouse").indices == (7, 1642)
+    path.write_text("index\tidentifier\tdescription\n5320\ta\tA\n6956\tb\tB\n")
+    with pytest.raises(InputMismatchError, match="index 1643"):
+        read_targets(path).for_head(1643, "mouse")

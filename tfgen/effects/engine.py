@@ -165,7 +165,7 @@ def _tracks(
     if config.targets is None:
         return None, None
     table = read_targets(config.targets)
-    table.require_head(n_outputs, organism)
+    table = table.for_head(n_outputs, organism)
     return table, table.indices
 
 
@@ -173,7 +173,7 @@ def _own_names(path: Path, organism: str, n_outputs: int) -> TargetTable | None:
     """The model's own table, which must name every output in order."""
     # Without an index column it was taken in order at the export already: no warning here.
     table = dataclasses.replace(read_targets(path), warnings=())
-    table.require_head(n_outputs, organism)
+    table = table.for_head(n_outputs, organism)
     return table if table.indices == tuple(range(n_outputs)) else None
 
 

@@ -5,6 +5,7 @@ The table of calico/basenji: a TSV with the columns `index` (0-based output of t
 not needed to score. Without an `index` column the rows are the outputs in order.
 """
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from tfgen.errors import InputFormatError, InputMismatchError
 from tfgen.io import read_table
 
 _T = TypeVar("_T")
+
+FIRST_MOUSE_INDEX, MOUSE_TRACKS = 5313, 1643
+"""Where the published table of mouse tracks starts to count, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -38,16 +42,22 @@ class TargetTable:
         """Number of tracks."""
         return len(self.indices)
 
-    def require_head(self, n_outputs: int, head: str) -> None:
-        """Checks that a model head has every output that the table names.
+    def for_head(self, n_outputs: int, head: str) -> "TargetTable":
+        """The table with indices that count the outputs of one model head from 0.
+
+        The published table of the mouse tracks goes on counting where the human ones end (5,313);
+        that is subtracted.
 
         Args:
             n_outputs: Outputs of the head.
             head: Its name, for the message.
 
         Raises:
-            InputMismatchError: An index is not below `n_outputs`.
+            InputMismatchError: An index is not that of an output of the head.
         """
+        if n_outputs == MOUSE_TRACKS and min(self.indices) >= FIRST_MOUSE_INDEX:
+            shifted = tuple(index - FIRST_MOUSE_INDEX for index in self.indices)
+            return dataclasses.replace(self, indices=shifted).for_head(n_outputs, head)
         for row, index in enumerate(self.indices):
             if index >= n_outputs:
                 raise InputMismatchError(
@@ -55,6 +65,7 @@ class TargetTable:
                     f"head {head!r} has {n_outputs} outputs (0 to {n_outputs - 1}); "
                     "use the targets table of this model or another --organism"
                 )
+        return self
 
     def select(self, identifiers: Sequence[str]) -> "TargetTable":
         """The rows with these identifiers, in the order asked for.
