@@ -9,7 +9,6 @@ from effects.toy_engines import SumEngine, factory
 from tfgen.effects import score_variants
 
 SAME = (
-    {"num_shards": 1},
     {"max_rejected_fraction": 1.0},
     {"verify_fraction": 1.0},
     {"seed": 7},
