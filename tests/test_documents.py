@@ -122,6 +122,19 @@ def test_the_cluster_script_gives_shards_that_merge_to_the_whole(stand_ins):
         assert (again["SAD"][:] == whole["SAD"][:]).all()
 
 
+def test_the_flagfile_of_the_published_scores_runs(stand_ins):
+    comment = (ROOT / "configs" / "variants_score.flags").read_text("utf-8")
+    assert "bin/variants_score.py --flagfile=configs/variants_score.flags" in comment
+    run(
+        f"python bin/variants_score.py --flagfile={ROOT}/configs/variants_score.flags "
+        "--model=enformer --fasta=hg38.fa --vcf=my.vcf.gz --output=published.h5",
+        stand_ins,
+    )
+    with h5py.File(stand_ins / "published.h5") as store:
+        assert {"SAD", "SAR"} <= set(store)
+        assert "tCRA" not in store
+
+
 @pytest.mark.parametrize("name", ["demo", "test"])
 def test_the_two_commands_of_the_readme_are_targets_of_make(name):
     assert re.search(rf"^{name}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
