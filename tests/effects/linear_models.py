@@ -9,15 +9,16 @@ WEIGHTS = {
     # What one base A, C, G, T adds to each track of its bin.
     "human": np.array([[1, 10, 100], [2, 20, 200], [3, 30, 300], [4, 40, 400]], np.float32),
     "mouse": np.array([[5, 0], [0, 5], [1, 1], [0, 0]], np.float32),
+    "fly": np.array([[1], [0], [0], [2]], np.float32),
 }
 
 
 class LinearModel(tf.Module):
     """Counts the bases of every bin: [batch, 1280, 4] -> head -> [batch, 6, tracks]."""
 
-    def __init__(self, heads=("human", "mouse"), weights=None):
+    def __init__(self, heads):
         super().__init__()
-        self.weights = {name: tf.Variable((weights or WEIGHTS)[name], name=name) for name in heads}
+        self.weights = {name: tf.Variable(WEIGHTS[name], name=name) for name in heads}
 
     @tf.function(input_signature=[tf.TensorSpec([None, LENGTH, 4], tf.float32)])
     def predict_on_batch(self, sequence):
@@ -26,9 +27,9 @@ class LinearModel(tf.Module):
         return {name: counts @ weights for name, weights in self.weights.items()}
 
 
-def save_linear_model(folder, **settings):
-    """Writes a LinearModel; returns its folder."""
-    tf.saved_model.save(LinearModel(**settings), str(folder))
+def save_linear_model(folder, *heads):
+    """Writes a LinearModel, by default with the heads human and mouse; returns its folder."""
+    tf.saved_model.save(LinearModel(heads or ("human", "mouse")), str(folder))
     return folder
 
 

@@ -311,6 +311,12 @@ def test_a_foreign_model_that_is_allowed_is_scored_in_full(load, folder, capsys)
     assert list(loaded.track_ids) == ["0", "1", "2"]
 
 
+def test_a_foreign_model_without_a_human_head_uses_the_first_by_name(load, tmp_path):
+    save_linear_model(tmp_path / "model", "mouse", "fly")
+    loaded = load(tmp_path / "model", allow_untrusted_model=True)
+    assert loaded.provenance["organism"] == "fly"
+
+
 def test_tracks_of_a_foreign_model(load, folder, targets):
     loaded = load(
         folder / "linear", allow_untrusted_model=True, organism="mouse", targets=targets(1)

@@ -25,6 +25,11 @@ CONFIG = TrainingConfig(
     validate_every=6,
     checkpoint_every=5,
 )
+DROPOUT = {
+    "dropout_rate": 0.3,
+    "attention_dropout_rate": 0.2,
+    "positional_dropout_rate": 0.1,
+}
 DATA = TrainingData([contig(1), contig(2)], [contig(3)], ["a", "c", "g"], TABLE)
 
 
@@ -37,7 +42,7 @@ def eager():
 
 
 def trained(directory, config=CONFIG, data=DATA, seed=1):
-    model = tiny_model(seed)
+    model = tiny_model(seed, **DROPOUT)
     return model, train(model, data, "human", config, directory, progress="none")
 
 

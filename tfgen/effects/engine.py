@@ -93,7 +93,8 @@ def _foreign(path: Path, config: ScoringConfig) -> LoadedEngine:
     fingerprint = input_fingerprint(path)
     _tell(f"running the foreign SavedModel {path}, sha256 {fingerprint['sha256']}")
     model = ForeignModel(path)
-    organism = _organism(config, list(model.heads))
+    # TensorFlow loads them in an order that changes from process to process.
+    organism = _organism(config, sorted(model.heads))
     table, tracks = _tracks(config, organism, model.heads[organism])
     return _loaded(
         FullPassEngine(model, organism, config.statistics, tracks=tracks),

@@ -35,7 +35,7 @@ class FullPassEngine:
             UsageError: The model has no such head.
         """
         if organism not in model.heads:
-            names = ", ".join(model.heads)
+            names = ", ".join(sorted(model.heads))
             raise UsageError(f"no head is called {organism!r}; this model has {names}")
         self.statistics = tuple(statistics)
         self.n_tracks = model.heads[organism] if tracks is None else len(tracks)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
 from tfgen.enformer.model import Enformer
 from tfgen.errors import UsageError
@@ -27,5 +28,6 @@ def set_head_bias(model: Enformer, head: str, mean_coverage: npt.ArrayLike) -> N
         raise UsageError(
             f"mean coverage {mean.tolist()}; expected {tracks} positive numbers for head {head!r}"
         )
+    bias: tf.Variable = model.heads[head].b
     # The inverse of softplus, log(e^m - 1), in a form that cannot overflow.
-    model.heads[head].b.assign((mean + np.log(-np.expm1(-mean))).astype(np.float32))
+    bias.assign((mean + np.log(-np.expm1(-mean))).astype(np.float32))

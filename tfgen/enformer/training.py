@@ -163,7 +163,7 @@ def train(
         for step in range(first, config.steps):
             run.update(step)
             shown.update()
-            if (step + 1) % config.log_every == 0:
+            if run.is_due(config.log_every, step + 1):
                 shown.note(run.log(log, step + 1))
             if run.is_due(config.checkpoint_every, step + 1) or stop.requested:
                 run.state.save(step + 1)

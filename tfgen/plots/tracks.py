@@ -73,12 +73,8 @@ def region_tracks(
         if track.observed is not None:
             axes.stairs(track.observed, edges, fill=True, color=FAINT, label="observed")
         if track.expected is not None:
-            axes.stairs(
-                track.expected, edges, color=INK, linewidth=1.0, label="true, without noise"
-            )
-        axes.stairs(
-            track.predicted, edges, color=COLOURS[1], linewidth=1.3, alpha=0.9, label="predicted"
-        )
+            _outline(axes, track.expected, edges, color=INK, width=1.0, label="true, without noise")
+        _outline(axes, track.predicted, edges, color=COLOURS[1], width=1.3, label="predicted")
         tidy(axes)
         axes.set_ylim(0, None)
         axes.margins(x=0)
@@ -107,13 +103,13 @@ def variant_tracks(
     middle = (coverage.position - 0.5) / _BASES_PER_KILOBASE
     for number, (name, (left, right)) in enumerate(zip(tracks, panels, strict=True)):
         before, after = coverage.reference[:, number], coverage.alternative[:, number]
-        left.stairs(before, edges, color=COLOURS[0], linewidth=1.4, label="reference allele")
-        left.stairs(after, edges, color=COLOURS[1], linewidth=1.4, label="alternative allele")
+        _outline(left, before, edges, color=COLOURS[0], width=1.4, label="reference allele")
+        _outline(left, after, edges, color=COLOURS[1], width=1.4, label="alternative allele")
         left.set_ylim(0, 1.25 * max(before.max(), after.max()))
         right.stairs(after - before, edges, fill=True, color=COLOURS[5], label="predicted change")
         if coverage.true_change is not None:
             truth = coverage.true_change[:, number]
-            right.stairs(truth, edges, color=INK, linewidth=1.1, label="true change")
+            _outline(right, truth, edges, color=INK, width=1.1, label="true change")
         right.axhline(0, color=QUIET, linewidth=0.8)
         right.margins(y=0.2)
         for axes in (left, right):
@@ -128,6 +124,13 @@ def variant_tracks(
     figure.suptitle(title, fontsize=text_size("title") + 1, x=0.01, ha="left")
     _legend(figure, *panels[0])
     return figure
+
+
+def _outline(
+    axes: "Axes", values: FloatArray, edges: FloatArray, *, color: str, width: float, label: str
+) -> None:
+    """Steps without the vertical lines to zero at both ends."""
+    axes.stairs(values, edges, baseline=None, color=color, linewidth=width, label=label)
 
 
 def _edges(start: int, n_bins: int, bin_size: int) -> FloatArray:

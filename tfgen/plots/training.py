@@ -45,5 +45,5 @@ def training_curves(
         axes.grid(True, color=FAINT, linewidth=0.8)
         axes.set_axisbelow(True)
     if validation:
-        right.legend(frameon=False, fontsize=text_size("note"), loc="lower right")
+        right.legend(frameon=False, fontsize=text_size("note"), loc="best")
     return figure

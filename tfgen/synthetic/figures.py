@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 Predict = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 """Base codes `[batch, sequence_length]` -> coverage `[batch, target_length, tracks]`."""
 
+FIGURES = ("effects.png", "correlations.png", "tracks.png", "variant.png", "training.png")
+"""Names of the files."""
+
 _REGION_WINDOWS = 10
 
 
@@ -62,7 +65,7 @@ class Comparison:
 
 def draw_figures(
     folder: Path, world: World, comparison: Comparison, predict: Predict, log: Path
-) -> list[Path]:
+) -> None:
     """Draws all figures of the demo into a folder.
 
     Args:
@@ -72,9 +75,6 @@ def draw_figures(
         predict: The trained model.
         log: Log of the training.
 
-    Returns:
-        The files.
-
     Raises:
         UsageError: matplotlib is not installed.
         OutputError: A file cannot be written.
@@ -82,22 +82,21 @@ def draw_figures(
     labels = [track.description for track in world.tracks]
     truth = comparison.truth
     shown = truth.variants[_showcase(truth)]
-    figures = {
-        "effects.png": effect_scatter(
+    figures = (
+        effect_scatter(
             comparison.predicted,
             truth.sad,
             truth.variant_class,
             labels,
             "SAD: change of coverage, summed over the window",
         ),
-        "correlations.png": _bars(comparison),
-        "tracks.png": _region(world, shown, predict, labels),
-        "variant.png": _variant(world, shown, predict, labels),
-        "training.png": _curves(log, labels),
-    }
-    for name, figure in figures.items():
+        _bars(comparison),
+        _region(world, shown, predict, labels),
+        _variant(world, shown, predict, labels),
+        _curves(log, labels),
+    )
+    for name, figure in zip(FIGURES, figures, strict=True):
         save_figure(figure, folder / name)
-    return [folder / name for name in figures]
 
 
 def _showcase(truth: TrueEffects) -> int:
@@ -136,7 +135,9 @@ def _region(world: World, shown: Variant, predict: Predict, labels: Sequence[str
     first = start // BIN_SIZE
     observed = np.array(world.coverage(shown.chrom)[first : first + len(predicted)])
     tracks = [
-        CoverageTrack(label, *(values[:, t].astype(np.float64) for values in (observed, expected, predicted)))
+        CoverageTrack(
+            label, *(values[:, t].astype(np.float64) for values in (observed, expected, predicted))
+        )
         for t, label in enumerate(labels)
     ]
     return region_tracks(tracks, shown.chrom, start, BIN_SIZE)
@@ -148,7 +149,9 @@ def _variant(world: World, shown: Variant, predict: Predict, labels: Sequence[st
     with Fasta(world.fasta) as fasta:
         checked = check_variant(shown, fasta, ContigNames(fasta.contigs))
         window = variant_window(fasta, checked, centred_window(shown, config.sequence_length))
-    reference, alternative = predict(np.stack([window.ref_codes, window.alt_codes])).astype(np.float64)
+    reference, alternative = predict(np.stack([window.ref_codes, window.alt_codes])).astype(
+        np.float64
+    )
     before, after = (
         expected_coverage(codes)[config.output_bins].astype(np.float64)
         for codes in (window.ref_codes, window.alt_codes)
