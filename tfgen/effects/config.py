@@ -62,7 +62,7 @@ class ScoringConfig:
         "are dense.",
         default="centred",
     )
-    batch_size: int = _setting("Sequences per pass of the model; 0 chooses.", default=0)
+    batch_size: int = _setting("Windows per pass of the model's tower; 0 chooses.", default=0)
     max_indel: int = _setting(
         "Most bases that an indel may add or remove to be scored.", default=DEFAULT_MAX_INDEL
     )

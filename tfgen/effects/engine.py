@@ -70,6 +70,8 @@ def _enformer(path: Path, config: ScoringConfig) -> LoadedEngine:
         batch_size=batch_size,
         notify=_tell,
     )
+    if batch_size > 1:
+        engine.probe()
     names = table or (_own_names(own_targets, organism, n_outputs) if own_targets else None)
     return _loaded(
         engine,
@@ -78,11 +80,11 @@ def _enformer(path: Path, config: ScoringConfig) -> LoadedEngine:
             "model_sha256": digest,
             "engine": "shared_trunk",
             "organism": organism,
-            "batch_size": str(batch_size),
+            "batch_size": str(engine.batch_size),
             "n_coding": "zeros",
         },
         contig_lengths,
-        batch_size,
+        engine.batch_size,
     )
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from tfgen.effects.protocol import Scores
-from tfgen.effects.statistics import compute_statistics
+from tfgen.effects.statistics import FloatArray, compute_statistics
 from tfgen.effects.windows import WindowGeometry
 from tfgen.enformer.saved_model import ForeignModel
 from tfgen.errors import UsageError
@@ -64,9 +65,15 @@ class FullPassEngine:
         return self.score(windows)
 
     def _score(self, window: VariantWindow) -> Scores:
-        both = self._letters[np.stack([window.ref_codes, window.alt_codes])]
-        predictions = self._model.predict(tf.constant(both))[self._organism].numpy()
-        reference, alternative = predictions[:, :, self._tracks]
+        reference, alternative = (
+            self._predict(codes) for codes in (window.ref_codes, window.alt_codes)
+        )
         return compute_statistics(
             self.statistics, reference, alternative, window.offset - self._geometry.crop
         )
+
+    def _predict(self, codes: npt.NDArray[np.uint8]) -> FloatArray:
+        """`[bins, tracks]`; one sequence a pass, as a foreign model may take no more."""
+        sequence = tf.constant(self._letters[codes][np.newaxis])
+        prediction: FloatArray = self._model.predict(sequence)[self._organism][0].numpy()
+        return prediction[:, self._tracks]

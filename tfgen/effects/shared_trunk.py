@@ -106,6 +106,19 @@ class SharedTrunkEngine:
         """Output bins per window."""
         return self._geometry.target_length
 
+    def probe(self) -> None:
+        """Runs the large passes once, so that the batch size is settled before the first score.
+
+        Raises:
+            NumericalError: The device has too little memory even for one window.
+        """
+        self._shrinking(self._probe)
+
+    def _probe(self) -> None:
+        codes = np.zeros(self.sequence_length, np.uint8)
+        towers = self._passes.towers([codes] * self.batch_size)
+        self._passes.predictions([*towers, *towers])
+
     def score(self, windows: Sequence[VariantWindow]) -> Scores:
         """Scores variants; see `tfgen.effects.protocol.Engine`.
 
