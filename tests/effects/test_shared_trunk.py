@@ -509,3 +509,15 @@ def test_windows_are_not_changed(engine_for, genome, mixed):
         assert isinstance(window, VariantWindow)
         np.testing.assert_array_equal(window.ref_codes, reference)
         np.testing.assert_array_equal(window.alt_codes, alternative)
+
+
+@pytest.mark.parametrize("method", ["towers", "predictions"])
+def test_a_probe_settles_the_batch_size_before_the_first_score(failing, method):
+    lines = []
+    engine = SharedTrunkEngine(
+        random_enformer(TINY), "human", STATISTICS, batch_size=8, notify=lines.append
+    )
+    failing(3, method)
+    engine.probe()
+    assert engine.batch_size == 2
+    assert lines == ["out of memory: batch size 8 -> 4", "out of memory: batch size 4 -> 2"]
