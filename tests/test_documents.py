@@ -14,6 +14,7 @@ from pathlib import Path
 import h5py
 import pysam
 import pytest
+
 from enformer.small import randomise
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from enformer.small import TINY, random_one_hot, randomise
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,9 +17,9 @@ import numpy as np
 import pysam
 import pytest
 import tensorflow as tf
+
 from effects.linear_models import linear_predictions, save_linear_model
 from effects.small_models import CONFIG, STATISTICS, random_contig, random_enformer
-
 from tfgen.effects import ScoreStore, ScoringConfig, score_variants
 from tfgen.effects.engine import load_engine
 from tfgen.enformer.saved_model import export_saved_model

@@ -15,7 +15,6 @@ import sys
 from pathlib import Path
 
 from effects.toy_engines import SuicidalEngine, SumEngine, loaded
-
 from tfgen.effects import ScoringConfig, score, score_variants
 from tfgen.effects.pieces import PartialRun
 from tfgen.errors import TfgenError

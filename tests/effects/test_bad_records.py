@@ -4,8 +4,8 @@ import random
 
 import numpy as np
 import pytest
-from effects.processes import finish
 
+from effects.processes import finish
 from tfgen.effects import ScoreStore
 from tfgen.io import read_table
 

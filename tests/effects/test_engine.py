@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from effects.linear_models import BINS, LENGTH, save_linear_model
 from effects.small_models import (
     CONFIG,
@@ -12,7 +13,6 @@ from effects.small_models import (
     random_contig,
     random_enformer,
 )
-
 from tfgen.effects import ScoringConfig
 from tfgen.effects.engine import load_engine
 from tfgen.effects.passes import EnformerPasses

@@ -4,8 +4,8 @@ import h5py
 import numpy as np
 import pysam
 import pytest
-from effects.toy_engines import factory
 
+from effects.toy_engines import factory
 from tfgen.effects import export as export_module
 from tfgen.effects import score_variants
 from tfgen.effects.export import ExportConfig, export_scores

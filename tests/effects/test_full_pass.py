@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+
 from effects.linear_models import BINS, CROP, LENGTH, WEIGHTS, linear_predictions, save_linear_model
 from effects.small_models import STATISTICS, SmallGenome, random_contig
-
 from tfgen.effects.full_pass import FullPassEngine
 from tfgen.effects.windows import WindowGeometry
 from tfgen.enformer.saved_model import ForeignModel

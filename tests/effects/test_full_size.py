@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from effects.small_models import STATISTICS, geometry_of
 from enformer.recipe import apply_recipe
-
 from tfgen.effects import ScoringConfig
 from tfgen.effects.engine import load_engine
 from tfgen.effects.statistics import compute_statistics

@@ -4,8 +4,8 @@ import shutil
 
 import h5py
 import pytest
-from effects.toy_engines import SumEngine, factory
 
+from effects.toy_engines import SumEngine, factory
 from tfgen.effects import score_variants
 
 SAME = (

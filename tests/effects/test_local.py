@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from effects.small_models import TINY, random_enformer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from effects.small_models import TINY, random_enformer
 from tfgen.effects.local import BLOCK_BINS, CHANGED_BINS, MARGIN_BINS, changed_bins, local_block
 from tfgen.errors import UsageError
 from tfgen.genome import one_hot

@@ -4,10 +4,10 @@ import json
 import h5py
 import numpy as np
 import pytest
-from effects.toy_engines import factory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from effects.toy_engines import factory
 from tfgen.effects import ScoreStore, score_variants
 from tfgen.effects.merge import MergeConfig, merge_stores
 from tfgen.errors import InputFormatError, InputMismatchError, OutputError, UsageError

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from effects.small_models import CONFIG, random_enformer
 
+from effects.small_models import CONFIG, random_enformer
 from tfgen.effects.local import BLOCK_BINS
 from tfgen.effects.passes import EnformerPasses
 from tfgen.genome import one_hot

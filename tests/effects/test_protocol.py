@@ -3,8 +3,8 @@
 import inspect
 
 import pytest
-from effects.toy_engines import SumEngine
 
+from effects.toy_engines import SumEngine
 from tfgen.effects.full_pass import FullPassEngine
 from tfgen.effects.protocol import Engine
 from tfgen.effects.shared_trunk import SharedTrunkEngine

@@ -6,9 +6,9 @@ import signal
 import subprocess
 
 import pytest
+
 from effects.processes import command, environment, finish, start
 from effects.toy_engines import factory
-
 from tfgen.effects import score_variants
 
 BESIDE = [".rejects.tsv", ".run.json"]

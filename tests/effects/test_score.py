@@ -9,8 +9,8 @@ import signal
 import h5py
 import numpy as np
 import pytest
-from effects.toy_engines import PositionEngine, SumEngine, factory, loaded
 
+from effects.toy_engines import PositionEngine, SumEngine, factory, loaded
 from tfgen.effects import ScoreStore, score_variants
 from tfgen.effects.pieces import PartialRun
 from tfgen.errors import (

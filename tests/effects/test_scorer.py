@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from effects.toy_engines import SumEngine, loaded
 
+from effects.toy_engines import SumEngine, loaded
 from tfgen.effects.rows import RowReader
 from tfgen.effects.scorer import Scorer, check_engine
 from tfgen.effects.selfcheck import SelfCheck

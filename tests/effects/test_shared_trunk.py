@@ -11,6 +11,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from effects.small_models import (
     CONFIG,
     STATISTICS,
@@ -20,9 +23,6 @@ from effects.small_models import (
     random_contig,
     random_enformer,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from tfgen.effects.passes import EnformerPasses
 from tfgen.effects.shared_trunk import SharedTrunkEngine
 from tfgen.errors import NumericalError, UsageError

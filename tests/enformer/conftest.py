@@ -2,8 +2,8 @@
 
 import pytest
 import tensorflow as tf
-from enformer.small import SMALL, TINY, randomise
 
+from enformer.small import SMALL, TINY, randomise
 from tfgen.enformer.checkpoint import write_checkpoint
 from tfgen.enformer.model import Enformer
 from tfgen.enformer.saved_model import export_saved_model

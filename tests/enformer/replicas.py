@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import sonnet as snt
 import tensorflow as tf
-from enformer.training_toys import TABLE, contig, tiny_config, tiny_model
 
+from enformer.training_toys import TABLE, contig, tiny_config, tiny_model
 from tfgen.enformer.augmentation import Augmentation
 from tfgen.enformer.sampling import WindowSampler
 from tfgen.enformer.training_step import TrainingStep

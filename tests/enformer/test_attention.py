@@ -3,9 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from enformer.numpy_enformer import NumpyEnformer, position_features
 from enformer.small import TINY
-
 from tfgen.enformer import attention
 from tfgen.enformer.attention import Attention, relative_logits
 from tfgen.enformer.config import EnformerConfig

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from enformer.training_toys import TABLE, contig, tiny_config, tiny_model
 
+from enformer.training_toys import TABLE, contig, tiny_config, tiny_model
 from tfgen.enformer.augmentation import Augmentation
 from tfgen.enformer.batch_statistics import reestimate_statistics
 from tfgen.enformer.layers import BatchNorm

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from enformer.small import SMALL
 
+from enformer.small import SMALL
 from tfgen import __version__
 from tfgen.enformer.card import CARD_NAME, ModelCard
 from tfgen.enformer.config import EnformerConfig

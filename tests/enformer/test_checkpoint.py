@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import sonnet as snt
 import tensorflow as tf
-from enformer.small import SMALL, TINY, randomise, values_of
 
+from enformer.small import SMALL, TINY, randomise, values_of
 from tfgen.enformer.checkpoint import (
     CheckpointFile,
     checkpoint_prefix,

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from enformer.training_toys import TABLE, contig, tiny_config, tiny_model
 
+from enformer.training_toys import TABLE, contig, tiny_config, tiny_model
 from tfgen.enformer.evaluation import Predictor, evaluate
 from tfgen.enformer.sampling import tiled_batches
 from tfgen.errors import UsageError

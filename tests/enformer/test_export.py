@@ -4,8 +4,8 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
-from enformer.small import SMALL, TINY, random_one_hot, values_of
 
+from enformer.small import SMALL, TINY, random_one_hot, values_of
 from tfgen.enformer import export
 from tfgen.enformer.card import CARD_NAME, ModelCard
 from tfgen.enformer.checkpoint import CheckpointFile, published_tree

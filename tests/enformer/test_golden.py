@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from enformer.recipe import apply_recipe, recipe_value
 from enformer.small import in_a_graph
-
 from tfgen.enformer.checkpoint import CheckpointFile, write_checkpoint
 from tfgen.enformer.config import EnformerConfig
 from tfgen.enformer.keys import KEY_SUFFIX, SAVE_COUNTER, published_variables

@@ -3,8 +3,8 @@ import json
 import re
 
 import pytest
-from enformer.small import SMALL, in_a_graph
 
+from enformer.small import SMALL, in_a_graph
 from tfgen.enformer.config import EnformerConfig
 from tfgen.enformer.keys import KEY_SUFFIX, published_variables
 from tfgen.enformer.model import Enformer

@@ -4,10 +4,10 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-from enformer.numpy_enformer import NumpyEnformer
-from enformer.small import SMALL, TINY, in_a_graph, random_one_hot, randomise, values_of
 
 from bench import plain_enformer
+from enformer.numpy_enformer import NumpyEnformer
+from enformer.small import SMALL, TINY, in_a_graph, random_one_hot, randomise, values_of
 from tfgen.enformer.config import EnformerConfig
 from tfgen.enformer.keys import published_variables
 from tfgen.enformer.model import Enformer

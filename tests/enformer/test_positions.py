@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from enformer.numpy_enformer import gamma_density, gamma_peaks, grid, position_features
 
+from enformer.numpy_enformer import gamma_density, gamma_peaks, grid, position_features
 from tfgen.enformer.positions import position_basis
 from tfgen.errors import UsageError
 

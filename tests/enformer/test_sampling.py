@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from enformer.training_toys import contig, tiny_config
 
+from enformer.training_toys import contig, tiny_config
 from tfgen.enformer.augmentation import Augmentation
 from tfgen.enformer.sampling import Contig, WindowSampler, tiled_batches
 from tfgen.errors import UsageError

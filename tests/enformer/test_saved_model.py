@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from enformer.small import SMALL, TINY, random_one_hot, values_of
 
+from enformer.small import SMALL, TINY, random_one_hot, values_of
 from tfgen.enformer import saved_model
 from tfgen.enformer.card import ModelCard
 from tfgen.enformer.keys import KEY_SUFFIX, published_variables

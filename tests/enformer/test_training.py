@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from enformer.training_toys import TABLE, contig, tiny_model, weights
 
+from enformer.training_toys import TABLE, contig, tiny_model, weights
 from tfgen.enformer.training import TrainingConfig, TrainingData, train
 from tfgen.enformer.training_log import read_training_log
 from tfgen.enformer.training_step import TrainingStep

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from enformer.training_toys import TABLE, contig, tiny_config, tiny_model, weights
 
+from enformer.training_toys import TABLE, contig, tiny_config, tiny_model, weights
 from tfgen.enformer.augmentation import Augmentation
 from tfgen.enformer.sampling import WindowSampler
 from tfgen.enformer.training_state import Interval, TrainingState

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pysam
 import pytest
-from genome.files import write_bgzip
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genome.files import write_bgzip
 from tfgen.errors import InputFormatError
 from tfgen.genome.bgzf import BgzfBytes, PlainBytes
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from genome.oracle import MEMBERS
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genome.oracle import MEMBERS
 from tfgen.errors import InputFormatError
 from tfgen.genome import AMBIGUITY, CODES, LETTERS, N_CODE, decode, encode
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from genome import oracle
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genome import oracle
 from tfgen.errors import InputFormatError
 from tfgen.genome import (
     encode,

@@ -6,8 +6,8 @@ from pathlib import Path
 import pysam
 import pysam.bcftools
 import pytest
-from genome.files import vcf_lines, write_fasta
 
+from genome.files import vcf_lines, write_fasta
 from tfgen.genome import (
     ContigNames,
     Fasta,

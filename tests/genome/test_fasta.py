@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from genome import oracle
-from genome.files import write_bgzip, write_fasta
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from genome import oracle
+from genome.files import write_bgzip, write_fasta
 from tfgen.errors import InputFormatError, InputMismatchError
 from tfgen.genome import Fasta, Interval, decode, encode
 

@@ -2,8 +2,8 @@ import gzip
 from pathlib import Path
 
 import pytest
-from genome.files import write_bgzip
 
+from genome.files import write_bgzip
 from tfgen.errors import InputFormatError
 from tfgen.genome.fasta_faults import find_fault, require_fasta
 

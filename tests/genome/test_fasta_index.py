@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pysam
 import pytest
-from genome.files import write_bgzip, write_fasta
-from genome.oracle import fasta_text
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genome.files import write_bgzip, write_fasta
+from genome.oracle import fasta_text
 from tfgen.errors import InputFormatError, OutputError
 from tfgen.genome import fasta_index
 from tfgen.genome.fasta_index import IndexOrigin, fitting_index

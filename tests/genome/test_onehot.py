@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from genome import oracle
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genome import oracle
 from tfgen.errors import UsageError
 from tfgen.genome import IupacPolicy, encode, one_hot, one_hot_table
 

@@ -1,11 +1,11 @@
 from collections.abc import Iterator
 
 import pytest
-from genome import oracle
-from genome.files import write_fasta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genome import oracle
+from genome.files import write_fasta
 from tfgen.errors import InputMismatchError, UsageError
 from tfgen.genome import Fasta, Interval, Variant, alternative_sequence
 

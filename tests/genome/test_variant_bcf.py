@@ -5,10 +5,10 @@ from pathlib import Path
 import pysam
 import pysam.bcftools
 import pytest
-from genome.files import write_bgzip
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genome.files import write_bgzip
 from tfgen.errors import InputFormatError
 from tfgen.genome.variant_bcf import VariantBcf
 from tfgen.genome.variant_sites import Site

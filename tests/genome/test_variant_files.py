@@ -3,10 +3,10 @@ from pathlib import Path
 import pysam
 import pysam.bcftools
 import pytest
-from genome.files import VCF_HEADER, vcf_lines
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genome.files import VCF_HEADER, vcf_lines
 from tfgen.errors import InputFormatError, UsageError
 from tfgen.genome import Variant, VariantFormat, VariantRecord, read_variants, scan_variants
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from genome.files import VCF_HEADER, write_bgzip
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genome.files import VCF_HEADER, write_bgzip
 from tfgen.errors import InputFormatError
 from tfgen.genome.variant_sites import Site
 from tfgen.genome.variant_text import VariantText

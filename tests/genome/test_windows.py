@@ -2,11 +2,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from genome import oracle
-from genome.files import write_fasta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genome import oracle
+from genome.files import write_fasta
 from tfgen.errors import UsageError
 from tfgen.genome import (
     CheckedVariant,
