@@ -19,7 +19,7 @@ It takes about seven minutes on two cores.
 
 from typing import TYPE_CHECKING
 
-from _command import build, define_flags, run
+from _command import build, define_flags, import_tensorflow, run
 from tfgen.synthetic.demo_config import DemoConfig
 
 if TYPE_CHECKING:
@@ -30,9 +30,10 @@ define_flags(DemoConfig)
 
 def main(flags: "flags.FlagValues") -> None:
     """Runs the demo, then prints the table and the files."""
+    config = build(DemoConfig, flags)
+    import_tensorflow()
     from tfgen.synthetic.demo import run_demo
 
-    config = build(DemoConfig, flags)
     report = run_demo(config)
     print("Agreement of SAD with the true effect, Pearson r, mean over the tracks:\n")
     print("\n".join(report.table()))
