@@ -71,7 +71,7 @@ class WorldConfig:
             "the split is train, valid or test (held out)."
         },
     )
-    spacing: int = _option(600, "Mean distance in bases between planted elements.", 100)
+    spacing: int = _option(350, "Mean distance in bases between planted elements.", 100)
     gap_length: int = _option(
         10_000, "Bases of N at both ends of a chromosome and in its middle.", 0
     )
