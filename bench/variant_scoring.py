@@ -75,19 +75,21 @@ def main() -> None:
     engines["shared"].score(shared_windows(config, 2, seed=11))
     engines["centred"].score(pairs[:1])
     plain_seconds, pair_seconds = [], []
-    deviations = []
+    deviations, sizes = [], []
     for window in pairs[1:]:
         seconds, expected = _timed(lambda w=window: plain.sad(w))
         plain_seconds.append(seconds)
         seconds, scores = _timed(lambda w=window: engines["centred"].score([w]))
         pair_seconds.append(seconds)
         deviations.append(np.abs(scores["SAD"][0] - expected).max())
+        sizes.append(np.abs(expected).max())
         _say(f"two plain passes {plain_seconds[-1]:.2f} s, exact pair {pair_seconds[-1]:.2f} s")
     shared_seconds, scores = _timed(lambda: engines["shared"].score(shared))
     for row in np.linspace(0, len(shared) - 1, options.checked).astype(int):
         seconds, expected = _timed(lambda r=row: plain.sad(shared[r]))
         plain_seconds.append(seconds)
         deviations.append(np.abs(scores["SAD"][row] - expected).max())
+        sizes.append(np.abs(expected).max())
     two_passes = statistics.median(plain_seconds)
     per_variant = shared_seconds / len(shared)
     macs = _accounting(config, len(shared))
@@ -96,7 +98,8 @@ def main() -> None:
         f"exact centred pair: {statistics.median(pair_seconds):.2f} s "
         f"({macs['pair'] / 1e9:.0f} GMAC)\n"
         f"{len(shared)} in a shared window, reference counted: {per_variant:.2f} s each "
-        f"({macs['shared'] / 1e9:.0f} GMAC)"
+        f"({macs['shared'] / 1e9:.0f} GMAC)\n"
+        f"largest deviation of SAD {max(deviations):.1e}, of values up to {max(sizes):.1f}"
     )
     result = {
         "ratio_shared_fp32": round(two_passes / per_variant, 2),

@@ -9,25 +9,43 @@ from tfgen.enformer.model import Enformer
 from tfgen.genome import Interval, Variant, VariantWindow, decode, one_hot_table
 
 _CALIBRATION_BINS = 128
-_SPREAD = 0.02
+_SPREAD = 0.1
+_BACKGROUND = -1.5  # softplus makes 0.2 of it: most of a genome is background
 
 
 def calibrated_model(config: EnformerConfig, seed: int = 0) -> Enformer:
-    """An Enformer with random weights whose activations have the size of a trained one's.
+    """An Enformer with random weights that neither damps nor blows up what passes through it.
 
-    Attention outputs start at zero, so they are drawn as well; batch-norm averages are those of
-    one random sequence.
+    Matrices have variance 1 / fan-in, pooling logits start at twice the identity as published;
+    batch-norm averages, the last one's after the transformer too, are those of one random sequence.
+    Biases of the heads put predictions at the level of background.
     """
-    tf.random.set_seed(seed)
     model = Enformer(config)
-    for block in model.blocks:
-        weights = block.attention.embedding_layer.w
-        weights.assign(tf.random.normal(weights.shape, stddev=_SPREAD, seed=seed))
+    draws = np.random.default_rng(seed)
+    for variable in model.trainable_variables:
+        variable.assign(_weights(variable.name, variable.shape.as_list(), draws))
     bases = _CALIBRATION_BINS * BIN_SIZE
     sequence = one_hot_table()[random_codes(bases, seed)][np.newaxis]
     x = model.tower(tf.constant(sequence), True)
+    for block, keys in zip(model.blocks, model.relative_keys(), strict=True):
+        x = block(x, False, keys)
     model.final(x, True)
+    for head in model.heads.values():
+        head.b.assign_add(tf.fill(head.b.shape, _BACKGROUND))
     return model
+
+
+def _weights(path: str, shape: list[int], draws: np.random.Generator) -> np.ndarray:
+    """Random values of the variable called `path`."""
+    z = draws.standard_normal(shape, np.float32)
+    name = path.rpartition("/")[2].partition(":")[0]
+    if name == "scale":
+        return 1 + np.float32(_SPREAD) * z
+    if name != "w":
+        return np.float32(_SPREAD) * z
+    if "softmax_pooling" in path:
+        return 2 * np.eye(shape[0], dtype=np.float32) + np.float32(_SPREAD / 10) * z
+    return z / np.float32(np.sqrt(np.prod(shape[:-1])))
 
 
 def random_codes(length: int, seed: int) -> np.ndarray:

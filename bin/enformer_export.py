@@ -42,6 +42,12 @@ class ExportConfig:
         "Bases that the trunk sees. 196608 if not given.", default=None
     )
     target_length: int | None = _setting("Output bins. 896 if not given.", default=None)
+    basis_length: int | None = _setting(
+        "Bins for which the position basis is made: those that the model was trained with, where "
+        "they were fewer than the published 1536. 1536, or the bins of the trunk if it has more, "
+        "if not given.",
+        default=None,
+    )
     targets: tuple[str, ...] = _setting(
         "HEAD=TABLE pairs: targets tables to put into the model, for the names of the tracks.",
         default=(),
@@ -61,14 +67,17 @@ def main(values: flags.FlagValues) -> None:
     config = build(ExportConfig, values)
     tables = _tables(config.targets)
     import_tensorflow()
-    from tfgen.enformer.export import export_checkpoint
+    from tfgen.enformer.export import ModelLengths, export_checkpoint
 
     card = export_checkpoint(
         config.checkpoint,
         config.output,
-        input_length=config.seq_length,
-        sequence_length=config.trunk_length,
-        target_length=config.target_length,
+        lengths=ModelLengths(
+            input_length=config.seq_length,
+            sequence_length=config.trunk_length,
+            target_length=config.target_length,
+            basis_length=config.basis_length,
+        ),
         targets=tables,
         fasta_index=config.fasta_index,
         overwrite=config.overwrite,

@@ -9,12 +9,12 @@ from enformer.small import SMALL, TINY, random_one_hot, values_of
 from tfgen.enformer import export
 from tfgen.enformer.card import CARD_NAME, ModelCard
 from tfgen.enformer.checkpoint import CheckpointFile, published_tree
-from tfgen.enformer.export import export_checkpoint
+from tfgen.enformer.export import ModelLengths, export_checkpoint
 from tfgen.enformer.positions import position_basis
 from tfgen.enformer.saved_model import export_saved_model, load_saved_model
 from tfgen.errors import InputFormatError, InputMismatchError, OutputError, UsageError
 
-LENGTHS = {"input_length": 8192, "sequence_length": 4096, "target_length": 16}
+LENGTHS = ModelLengths(input_length=8192, sequence_length=4096, target_length=16)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def exported_with(monkeypatch):
 
 def test_both_layouts_give_the_same_model(checkpoints, small, tmp_path, exported_with):
     for layout, prefix in checkpoints.items():
-        export_checkpoint(tmp_path / prefix, tmp_path / "out", **LENGTHS)
+        export_checkpoint(tmp_path / prefix, tmp_path / "out", lengths=LENGTHS)
         for path, value in values_of(small).items():
             np.testing.assert_array_equal(exported_with["values"][path], value)
         digest = CheckpointFile(prefix).sha256()
@@ -63,7 +63,7 @@ def test_a_checkpoint_becomes_a_working_model(checkpoints, small, tables, tmp_pa
     card = export_checkpoint(
         tmp_path / checkpoints["sonnet"],
         tmp_path / "model",
-        **LENGTHS,
+        lengths=LENGTHS,
         targets=tables,
         fasta_index=tmp_path / "genome.fa.fai",
     )
@@ -89,9 +89,19 @@ def test_lengths_that_are_not_given_are_the_published_ones(checkpoints, tmp_path
 
 def test_a_longer_trunk_has_a_longer_basis(checkpoints, tmp_path, exported_with):
     card = export_checkpoint(
-        tmp_path / checkpoints["hub"], tmp_path / "out", sequence_length=393_216
+        tmp_path / checkpoints["hub"],
+        tmp_path / "out",
+        lengths=ModelLengths(sequence_length=393_216),
     )
     assert card.config.basis_length == 3072
+
+
+def test_a_model_trained_on_shorter_windows_can_have_their_basis(
+    checkpoints, tmp_path, exported_with
+):
+    lengths = dataclasses.replace(LENGTHS, basis_length=32)
+    export_checkpoint(tmp_path / checkpoints["hub"], tmp_path / "out", lengths=lengths)
+    assert exported_with["config"] == SMALL
 
 
 def test_an_exported_folder_brings_what_it_knows(tiny_folder, tiny, tmp_path, exported_with):
@@ -112,9 +122,7 @@ def test_what_is_given_replaces_what_an_exported_folder_brings(
     export_checkpoint(
         tiny_folder,
         tmp_path / "out",
-        input_length=512,
-        sequence_length=512,
-        target_length=2,
+        lengths=ModelLengths(input_length=512, sequence_length=512, target_length=2),
         targets={"human": tmp_path / "new.txt"},
         fasta_index=tmp_path / "new.fai",
     )
@@ -143,13 +151,16 @@ def test_a_changed_folder_is_not_exported(tiny_folder, tmp_path, exported_with):
         ({"target_length": 897}, "target_length is 897; 1536 bins cannot be cropped"),
         ({"sequence_length": 4096}, "target_length is 896; 32 bins cannot be cropped"),
         ({"target_length": 0}, "target_length is 0; it must be at least 1"),
+        ({"basis_length": 1535}, "basis_length is 1535, shorter than the 1536 bins"),
         ({"input_length": 0}, "input length 0 cannot be cropped to the 196608 bases"),
         ({"input_length": 196_609}, "input length 196609 cannot be cropped"),
     ],
 )
 def test_lengths_that_do_not_suit_each_other_are_refused(checkpoints, tmp_path, lengths, message):
     with pytest.raises(UsageError, match=message):
-        export_checkpoint(tmp_path / checkpoints["sonnet"], tmp_path / "out", **lengths)
+        export_checkpoint(
+            tmp_path / checkpoints["sonnet"], tmp_path / "out", lengths=ModelLengths(**lengths)
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -169,7 +180,7 @@ def test_a_malformed_fasta_index_is_reported(checkpoints, tmp_path, content, mes
         export_checkpoint(
             tmp_path / checkpoints["sonnet"],
             tmp_path / "out",
-            **LENGTHS,
+            lengths=LENGTHS,
             fasta_index=tmp_path / "g.fai",
         )
 
@@ -186,7 +197,9 @@ def test_an_incomplete_checkpoint_is_refused(tiny, tmp_path):
     prefix = tf.train.Checkpoint(model=tree).write(str(tmp_path / "ck"))
     with pytest.raises(InputMismatchError, match="nothing was restored: model/_stem/.* is missing"):
         export_checkpoint(
-            tmp_path / prefix, tmp_path / "out", sequence_length=1024, target_length=4
+            tmp_path / prefix,
+            tmp_path / "out",
+            lengths=ModelLengths(sequence_length=1024, target_length=4),
         )
     assert not (tmp_path / "out").exists()
 
@@ -194,4 +207,4 @@ def test_an_incomplete_checkpoint_is_refused(tiny, tmp_path):
 def test_an_existing_output_is_kept(checkpoints, tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(OutputError, match="out: exists; choose another output or pass"):
-        export_checkpoint(tmp_path / checkpoints["sonnet"], tmp_path / "out", **LENGTHS)
+        export_checkpoint(tmp_path / checkpoints["sonnet"], tmp_path / "out", lengths=LENGTHS)

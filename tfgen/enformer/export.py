@@ -14,13 +14,30 @@ from tfgen.errors import InputFormatError
 _INPUT_LENGTH = 393_216
 
 
+@dataclasses.dataclass(frozen=True)
+class ModelLengths:
+    """Lengths that no checkpoint tells; None keeps what is known from elsewhere.
+
+    Attributes:
+        input_length: Bases that `predict_on_batch` takes; for a checkpoint 393,216 by default.
+        sequence_length: Bases that the trunk sees; for a checkpoint 196,608 by default.
+        target_length: Output bins; for a checkpoint 896 by default.
+        basis_length: Bins for which the position basis is made; by default the published 1,536,
+            or those of the trunk if it has more. The published code made the basis for the bins
+            that it was trained with, so a model trained on shorter windows needs theirs.
+    """
+
+    input_length: int | None = None
+    sequence_length: int | None = None
+    target_length: int | None = None
+    basis_length: int | None = None
+
+
 def export_checkpoint(
     checkpoint: Path,
     output: Path,
     *,
-    input_length: int | None = None,
-    sequence_length: int | None = None,
-    target_length: int | None = None,
+    lengths: ModelLengths | None = None,
     targets: Mapping[str, Path] | None = None,
     fasta_index: Path | None = None,
     overwrite: bool = False,
@@ -31,11 +48,7 @@ def export_checkpoint(
         checkpoint: Prefix, or a folder holding one checkpoint. A folder exported by tfgen brings
             its own lengths, targets and contigs; what is given here replaces them.
         output: Folder to write.
-        input_length: Bases that `predict_on_batch` takes; for a checkpoint 393,216 by default.
-        sequence_length: Bases that the trunk sees; for a checkpoint 196,608 by default. The
-            position basis is that of 1,536 bins, or of the trunk if it has more, as in the
-            published code.
-        target_length: Output bins; for a checkpoint 896 by default.
+        lengths: Lengths of the model.
         targets: Head -> targets table to put into the model.
         fasta_index: `.fai` of the training genome.
         overwrite: Whether an existing folder is replaced.
@@ -53,12 +66,14 @@ def export_checkpoint(
         OutputError: The folder exists, or the disk is too full.
     """
     file, known = _known(checkpoint)
-    bases = _given(sequence_length, known.config.sequence_length)
+    lengths = lengths or ModelLengths()
+    bases = _given(lengths.sequence_length, known.config.sequence_length)
+    basis = max(known.config.basis_length, bases // BIN_SIZE)
     config = dataclasses.replace(
         known.config,
         sequence_length=bases,
-        target_length=_given(target_length, known.config.target_length),
-        basis_length=max(known.config.basis_length, bases // BIN_SIZE),
+        target_length=_given(lengths.target_length, known.config.target_length),
+        basis_length=_given(lengths.basis_length, basis),
     )
     contig_lengths = known.contig_lengths if fasta_index is None else _read_index(fasta_index)
     own_targets = {organism: checkpoint / name for organism, name in known.targets.items()}
@@ -67,7 +82,7 @@ def export_checkpoint(
     return export_saved_model(
         model,
         output,
-        input_length=_given(input_length, known.input_length),
+        input_length=_given(lengths.input_length, known.input_length),
         targets={**own_targets, **(targets or {})},
         contig_lengths=contig_lengths,
         source=known.source,

@@ -76,7 +76,8 @@ def region_tracks(
             _outline(axes, track.expected, edges, color=INK, width=1.0, label="true, without noise")
         _outline(axes, track.predicted, edges, color=COLOURS[1], width=1.3, label="predicted")
         tidy(axes)
-        axes.set_ylim(0, None)
+        # Room for the note above the peaks.
+        axes.set_ylim(0, 1.2 * axes.get_ylim()[1])
         axes.margins(x=0)
         note(axes, track.name + _agreement(track), x=0.005, y=1.0)
     figure.supylabel("coverage per bin", fontsize=text_size("label"))
