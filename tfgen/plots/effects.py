@@ -21,11 +21,11 @@ _PANEL = 2.9  # inches
 def effect_scatter(
     predicted: FloatArray,
     true: FloatArray,
-    variant_class: npt.NDArray[np.str_],
+    groups: Mapping[str, npt.NDArray[np.bool_]],
     tracks: Sequence[str],
     unit: str,
 ) -> "Figure":
-    """Predicted against true effects: one panel for all variants and one per class.
+    """Predicted against true effects: one panel for all variants and one per group.
 
     Every panel states Pearson r, the mean over the tracks. Both axes of a panel have one scale,
     and the line is where prediction and truth agree.
@@ -33,12 +33,11 @@ def effect_scatter(
     Args:
         predicted: Predicted effects `[variants, tracks]`.
         true: True effects `[variants, tracks]`.
-        variant_class: Class of each variant `[variants]`.
+        groups: Name of a group -> which variants `[variants]` belong to it, in the order to show.
         tracks: Name of each track.
         unit: What an effect counts, for the labels of the axes.
     """
-    panels = {"all variants": np.ones(len(variant_class), np.bool_)}
-    panels |= {str(name): variant_class == name for name in sorted(set(variant_class.tolist()))}
+    panels = {"all variants": np.ones(len(true), np.bool_), **groups}
     rows = -(-len(panels) // _COLUMNS)
     figure = new_figure(_PANEL * _COLUMNS, _PANEL * rows + 0.4)
     grid = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()

@@ -30,7 +30,7 @@ from tfgen.plots import (
 )
 from tfgen.synthetic.effects import TrueEffects
 from tfgen.synthetic.grammar import BIN_SIZE
-from tfgen.synthetic.scorecard import Scorecard
+from tfgen.synthetic.scorecard import Scorecard, rows_by_class
 from tfgen.synthetic.truth import expected_coverage
 from tfgen.synthetic.world import World
 
@@ -86,7 +86,7 @@ def draw_figures(
         effect_scatter(
             comparison.predicted,
             truth.sad,
-            truth.variant_class,
+            rows_by_class(truth),
             labels,
             "SAD: change of coverage, summed over the window",
         ),

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from tfgen.errors import InputMismatchError, UsageError
 from tfgen.synthetic.effects import TrueEffects
-from tfgen.synthetic.variants import ELSEWHERE
+from tfgen.synthetic.variants import ELSEWHERE, VARIANT_CLASSES
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -54,9 +54,7 @@ def score_card(predicted: FloatArray, truth: TrueEffects) -> Scorecard:
         raise InputMismatchError(
             f"{missing} of {len(predicted)} variants have no score; see the status of their rows"
         )
-    classes = {
-        str(name): truth.variant_class == name for name in sorted(set(truth.variant_class.tolist()))
-    }
+    classes = rows_by_class(truth)
     in_motif = truth.variant_class != ELSEWHERE
     return Scorecard(
         n_variants=len(predicted),
@@ -68,6 +66,12 @@ def score_card(predicted: FloatArray, truth: TrueEffects) -> Scorecard:
         },
         counts={name: int(rows.sum()) for name, rows in classes.items()},
     )
+
+
+def rows_by_class(truth: TrueEffects) -> dict[str, npt.NDArray[np.bool_]]:
+    """Class of variant -> which variants are of it, for the classes that occur."""
+    rows = {name: truth.variant_class == name for name in VARIANT_CLASSES}
+    return {name: chosen for name, chosen in rows.items() if chosen.any()}
 
 
 def select(truth: TrueEffects, rows: npt.NDArray[np.bool_]) -> TrueEffects:
