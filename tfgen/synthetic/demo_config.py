@@ -7,7 +7,7 @@ from pathlib import Path
 from tfgen.effects.config import ProgressMode
 from tfgen.synthetic.config import WorldConfig
 
-_STEPS, _CHANNELS, _BATCH = 3600, 96, 8
+_STEPS, _CHANNELS, _BATCH = 4200, 96, 8
 _QUICK_STEPS, _QUICK_CHANNELS, _QUICK_BATCH = 30, 24, 4
 
 

@@ -79,10 +79,10 @@ class Track:
 
 
 TRACKS = (
-    Track("dnase_alpha", "DNASE:alpha", 1.0, 4.0, 1.0, 2.0, 0.0, 3.0, 5.0, 3.0),
-    Track("atac_beta", "ATAC:beta", 1.0, 1.0, 4.0, 2.0, 0.0, 3.0, 4.0, 3.0),
-    Track("cage_alpha", "CAGE:alpha", 0.8, 3.0, 0.0, 3.0, 1.5, 0.0, 6.0, 4.0),
-    Track("cage_beta", "CAGE:beta", 0.8, 0.0, 3.0, 3.0, 2.0, 0.0, 3.0, 5.0),
+    Track("dnase_alpha", "DNASE:alpha", 1.0, 4.0, 1.0, 2.0, 0.0, 3.0, 7.0, 3.0),
+    Track("atac_beta", "ATAC:beta", 1.0, 1.0, 4.0, 2.0, 0.0, 3.0, 6.0, 3.0),
+    Track("cage_alpha", "CAGE:alpha", 0.8, 3.0, 0.0, 3.0, 1.5, 0.0, 8.0, 4.0),
+    Track("cage_beta", "CAGE:beta", 0.8, 0.0, 3.0, 3.0, 2.0, 0.0, 6.0, 5.0),
 )
 
 

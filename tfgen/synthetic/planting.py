@@ -48,7 +48,7 @@ _ACTIVATORS = (grammar.ACTIVATOR_1, grammar.ACTIVATOR_2)
 
 ELEMENTS = (
     Element(
-        0.25,
+        0.23,
         (
             Slot((grammar.REPRESSOR,), 20, 100, 0.5),
             Slot(_ACTIVATORS, 12, 60, 0.5),
@@ -56,7 +56,7 @@ ELEMENTS = (
         ),
     ),
     Element(
-        0.35,
+        0.32,
         (
             Slot((grammar.ENHANCER,), 400, 650, 0.5),
             Slot((grammar.ENHANCER,), 200, 400, 0.5),
@@ -66,7 +66,7 @@ ELEMENTS = (
         ),
     ),
     Element(
-        0.40,
+        0.45,
         (
             Slot((grammar.REPRESSOR,), 45, 120, 0.3),
             Slot((grammar.PAIR_RIGHT,), 12, 36, 0.85),
