@@ -102,7 +102,7 @@ def _exit_code(main: Callable[[flags.FlagValues], int | None], argv: list[str]) 
 
 def _call(main: Callable[[flags.FlagValues], int | None]) -> int:
     """Calls `main` and turns what it raises into one line and an exit code."""
-    from tfgen.errors import TfgenError
+    from tfgen.errors import InputFormatError, TfgenError
 
     try:
         return main(flags.FLAGS) or 0
@@ -112,6 +112,9 @@ def _call(main: Callable[[flags.FlagValues], int | None]) -> int:
         return _fail(_INTERRUPTED, "interrupted")
     except TfgenError as error:
         return _fail(error.exit_code, str(error))
+    except FileNotFoundError as error:
+        # Outputs report their folders themselves: what is missing here is an input.
+        return _fail(InputFormatError.exit_code, _os_error_line(error))
     except OSError as error:
         return _fail(_output_error_code(), _os_error_line(error))
     except Exception as error:  # noqa: BLE001  the last line of defence

@@ -16,7 +16,7 @@ from_tower; model.json beside it says what they take.
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from absl import flags
 
@@ -48,6 +48,11 @@ class ExportConfig:
         "if not given.",
         default=None,
     )
+    position_basis: Literal["", "reference", "float64"] = _setting(
+        "Arithmetic of that basis: reference for models of the published code, float64 for those "
+        "trained with it. reference if not given.",
+        default="",
+    )
     targets: tuple[str, ...] = _setting(
         "HEAD=TABLE pairs: targets tables to put into the model, for the names of the tracks.",
         default=(),
@@ -78,6 +83,7 @@ def main(values: flags.FlagValues) -> None:
             target_length=config.target_length,
             basis_length=config.basis_length,
         ),
+        position_basis=config.position_basis or None,
         targets=tables,
         fasta_index=config.fasta_index,
         overwrite=config.overwrite,

@@ -8,6 +8,8 @@ The stores must be of one run (same variants, genome, model, flags and versions)
 exactly once; their order does not matter. Percentiles are computed anew from all rows.
 """
 
+import sys
+
 from absl import flags
 
 from _command import build, define_flags, run
@@ -19,6 +21,8 @@ define_flags(MergeConfig)
 def main(values: flags.FlagValues) -> None:
     """Merges, then says what was merged."""
     summary = merge_stores(build(MergeConfig, values))
+    for warning in summary.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     print(f"{summary.output}: {summary.n_rows} rows from {summary.n_shards} shards")
 
 

@@ -101,7 +101,7 @@ def test_the_cluster_script_gives_shards_that_merge_to_the_whole(stand_ins):
     for index in ("0", "1"):
         environment = {
             **os.environ,
-            "SLURM_ARRAY_TASK_COUNT": "2",
+            "NUM_SHARDS": "2",
             "SLURM_ARRAY_TASK_ID": index,
             "TFGEN_BIN": str(ROOT / "bin"),
             "MODEL": "enformer",

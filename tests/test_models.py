@@ -4,16 +4,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tfgen import models
-from tfgen.errors import InputFormatError, UntrustedModelError
+from tfgen.errors import InputFormatError, UntrustedModelError, UsageError
 from tfgen.models import (
     PUBLISHED_MODELS,
     find_model,
     installation_steps,
     is_exported,
     is_saved_model,
+    load_enformer,
+    load_foreign,
     models_folder,
     require_trust,
 )
@@ -141,6 +144,53 @@ def test_a_foreign_model_needs_to_be_allowed():
         "--output=a model_tfgen",
     ]
     assert "--allow_untrusted_model" in str(e.value)
+
+
+def test_a_model_is_loaded_by_its_name_with_what_is_known_about_it(folder):
+    from enformer.small import TINY, randomise, values_of
+    from tfgen.enformer.model import Enformer
+    from tfgen.enformer.saved_model import export_saved_model
+
+    model = randomise(Enformer(TINY), seed=8)
+    table = Path("human.txt")
+    table.write_text("identifier\tdescription\n" + "x\ty\n" * 3)
+    export_saved_model(
+        model, folder / "mine", targets={"human": table}, contig_lengths={"chr1": 10}
+    )
+    loaded = load_enformer("mine")
+    assert loaded.path == folder / "mine"
+    assert loaded.targets == {"human": folder / "mine" / "targets_human.txt"}
+    assert loaded.contig_lengths == {"chr1": 10}
+    for path, value in values_of(model).items():
+        np.testing.assert_array_equal(values_of(loaded.model)[path], value)
+
+
+def test_a_checkpoint_of_another_size_needs_its_lengths(folder, tmp_path):
+    from enformer.small import TINY, randomise
+    from tfgen.enformer.checkpoint import write_checkpoint
+    from tfgen.enformer.model import Enformer
+
+    prefix = write_checkpoint(randomise(Enformer(TINY)), tmp_path / "ck")
+    with pytest.raises(UsageError, match="not of the published size .*--trunk_length=BASES"):
+        load_enformer(prefix)
+
+
+def test_a_foreign_model_is_not_run_unasked(tmp_path):
+    (tmp_path / "saved_model.pb").write_bytes(b"")
+    with pytest.raises(UntrustedModelError, match="tfgen did not write this one"):
+        load_enformer(tmp_path)
+    with pytest.raises(UntrustedModelError, match="tfgen did not write this one"):
+        load_foreign(tmp_path, allow_untrusted=False)
+
+
+def test_without_a_home_folder_models_are_looked_up_where_the_user_says(monkeypatch):
+    def nobody():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("TFGEN_MODELS", raising=False)
+    monkeypatch.setattr(Path, "home", nobody)
+    with pytest.raises(UsageError, match="no home folder .*; set TFGEN_MODELS to a folder"):
+        find_model("enformer")
 
 
 def test_finding_a_model_needs_no_tensorflow(tmp_path):

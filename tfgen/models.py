@@ -1,17 +1,32 @@
 """Finds and loads a model by name or by path.
 
+    loaded = load_enformer("enformer")
+    loaded.model.embed(one_hot, is_training=False)
+
 A path is a SavedModel folder that tfgen exported, a checkpoint, or a foreign SavedModel. A name
 is looked up in the model folder: the environment variable TFGEN_MODELS, by default
 ~/.cache/tfgen/models.
 """
 
+import dataclasses
 import os
 import shlex
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from tfgen.enformer.assembly import assembly_of
 from tfgen.enformer.card import CARD_NAME
-from tfgen.errors import InputFormatError, UntrustedModelError
+from tfgen.enformer.config import EnformerConfig
+from tfgen.errors import InputFormatError, UntrustedModelError, UsageError
+
+if TYPE_CHECKING:
+    from tfgen.enformer.model import Enformer
+    from tfgen.enformer.saved_model import ForeignModel
+
+
+_PUBLISHED = EnformerConfig()
 
 
 @dataclass(frozen=True)
@@ -63,12 +78,97 @@ PUBLISHED_MODELS = {
 }
 
 
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """An Enformer with what is known about it.
+
+    Attributes:
+        path: The folder, or the prefix of the checkpoint.
+        model: The model with its weights.
+        targets: Head -> targets table, for the heads that have one.
+        contig_lengths: Lengths of the contigs of the training assembly; may be empty.
+    """
+
+    path: Path
+    model: "Enformer"
+    targets: Mapping[str, Path] = field(default_factory=dict)
+    contig_lengths: Mapping[str, int] = field(default_factory=dict)
+
+
+def load_enformer(model: str | Path) -> LoadedModel:
+    """Loads a folder that enformer_export.py wrote, or a checkpoint of either published layout.
+
+    Args:
+        model: A name or a path, as for `find_model`.
+
+    Raises:
+        InputFormatError: Nothing is there, or it is no Enformer.
+        InputMismatchError: Files changed after the export, or do not fit the architecture.
+        UsageError: A checkpoint of another size than the published one: it does not say how long
+            its windows are.
+        UntrustedModelError: A SavedModel that tfgen did not write.
+    """
+    from tfgen.enformer.checkpoint import CheckpointFile
+    from tfgen.enformer.model import Enformer
+    from tfgen.enformer.saved_model import load_saved_model
+
+    path = find_model(model)
+    if is_exported(path):
+        enformer, card = load_saved_model(path)
+        targets = {organism: path / name for organism, name in card.targets.items()}
+        return LoadedModel(path, enformer, targets, card.contig_lengths)
+    if is_saved_model(path):
+        require_trust(path, allowed=False)
+    checkpoint = CheckpointFile(path)
+    config = checkpoint.config()
+    _require_published_shape(path, config)
+    enformer = Enformer(config)
+    checkpoint.restore(enformer)
+    return LoadedModel(path, enformer, contig_lengths=assembly_of(config.heads))
+
+
+def load_foreign(model: str | Path, allow_untrusted: bool) -> "ForeignModel":
+    """Loads a SavedModel that tfgen did not write; that runs its code.
+
+    Raises:
+        InputFormatError: Nothing is there.
+        InputMismatchError: It has no usable `predict_on_batch`.
+        UntrustedModelError: The user did not allow it.
+    """
+    from tfgen.enformer.saved_model import ForeignModel
+
+    path = find_model(model)
+    require_trust(path, allow_untrusted)
+    return ForeignModel(path)
+
+
+def _require_published_shape(path: Path, config: EnformerConfig) -> None:
+    """Refuses a checkpoint of another model than the published one, since none says its lengths."""
+    if config != dataclasses.replace(_PUBLISHED, heads=config.heads):
+        raise UsageError(
+            f"{path}: not of the published size ({config.channels} channels, "
+            f"{config.num_transformer_layers} transformer layers), and a checkpoint does not say "
+            "how long the windows of its model are; export it with its lengths: "
+            f"python bin/enformer_export.py --checkpoint={shlex.quote(str(path))} "
+            f"--output={shlex.quote(f'{path}_tfgen')} --trunk_length=BASES --target_length=BINS"
+        )
+
+
 def models_folder() -> Path:
-    """The folder in which models are looked up by name."""
+    """The folder in which models are looked up by name.
+
+    Raises:
+        UsageError: There is no home folder to look in.
+    """
     configured = os.environ.get("TFGEN_MODELS")
-    if configured:
-        return Path(configured).expanduser()
-    return Path.home() / ".cache" / "tfgen" / "models"
+    try:
+        if configured:
+            return Path(configured).expanduser()
+        return Path.home() / ".cache" / "tfgen" / "models"
+    except RuntimeError as error:
+        raise UsageError(
+            "there is no home folder to look for models in; set TFGEN_MODELS to a folder"
+        ) from error
 
 
 def installation_steps(model: PublishedModel) -> str:

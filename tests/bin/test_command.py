@@ -212,7 +212,7 @@ def test_the_exit_code_of_main_is_that_of_the_process(script):
             5,
             "error: a.h5: the disk is full; free some space and run again",
         ),
-        ("open('none.fa')", 5, "error: none.fa: No such file or directory"),
+        ("open('none.fa')", 3, "error: none.fa: No such file or directory"),
         ("raise OSError('Unable to open file')", 5, "error: Unable to open file"),
         (
             "raise KeyError('x')",

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from effects.toy_engines import SuicidalEngine, SumEngine, loaded
 from tfgen.effects import ScoringConfig, score, score_variants
-from tfgen.effects.pieces import PartialRun
 from tfgen.errors import TfgenError
 from tfgen.io import RejectLog, RunReport
+from tfgen.io.pieces import PartialRun
 
 
 def die():

@@ -63,7 +63,10 @@ def mixture(world):
         "STAR": [lambda: good("{ref}\t*")],
         "NON_ACGT": [lambda: good("{ref}\tR"), lambda: good("X\t{alt}")],
         "REF_EQ_ALT": [lambda: good("{ref}\t{ref}")],
-        "INDEL_TOO_LONG": [lambda: good("{ref}\t{ref}" + "ACGT" * 130)],
+        "INDEL_TOO_LONG": [
+            lambda: good("{ref}\t{ref}" + "ACGT" * 130),
+            lambda: good("{ref}" + "ACGT" * 300 + "\t{alt}" + "TCGA" * 300),
+        ],
         "WINDOW_OFF_CONTIG": [lambda: f"short\t{rng.randrange(37) * 4 + 1}\tw\tA\tC"],
         "N_FRACTION": [
             lambda: world.snv("chrN", rng.randrange(1201, 1210), "n"),

@@ -18,6 +18,7 @@ from tfgen.effects.engine import load_engine
 from tfgen.effects.passes import EnformerPasses
 from tfgen.enformer.checkpoint import write_checkpoint
 from tfgen.enformer.config import EnformerConfig
+from tfgen.enformer.digest import model_digest
 from tfgen.enformer.saved_model import export_saved_model
 from tfgen.errors import (
     InputFormatError,
@@ -25,6 +26,12 @@ from tfgen.errors import (
     UntrustedModelError,
     UsageError,
 )
+
+
+class LogicalGpu:
+    """What TensorFlow tells about a GPU."""
+
+    name = "/device:GPU:0"
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +97,8 @@ def test_an_exported_model_is_scored_by_the_shared_trunk(load, folder, model, wi
         np.testing.assert_allclose(found[name], values, rtol=0, atol=5e-5)
     assert loaded.provenance["engine"] == "shared_trunk"
     assert loaded.provenance["organism"] == "human"
-    assert loaded.provenance["batch_size"] == "3"
+    assert loaded.engine.batch_size == 3
+    assert loaded.provenance["device"] == "CPU"
     assert loaded.provenance["onednn"] == "default"
 
 
@@ -125,10 +133,21 @@ def test_the_own_table_of_a_model_must_be_in_order_to_give_names(load, model, tm
     assert list(load(tmp_path / "model", organism="mouse").track_ids) == ["0", "1", "2"]
 
 
-def test_the_digest_is_that_of_the_model(load, folder):
+def test_the_digest_is_that_of_the_model(load, folder, model):
     one, two = load(folder / "plain"), load(folder / "named")
-    assert len(one.provenance["model_sha256"]) == 64
-    assert one.provenance["model_sha256"] != two.provenance["model_sha256"]
+    # They differ in their targets tables only.
+    digests = {loaded.provenance["model_sha256"] for loaded in (one, two)}
+    assert digests == {model_digest(model)}
+
+
+def test_scores_of_a_gpu_say_so(load, folder, monkeypatch):
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [LogicalGpu()])
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a device"])
+    details = {"device_name": "NVIDIA H200", "compute_capability": (9, 0)}
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: details)
+    assert load(folder / "plain").provenance["device"] == "NVIDIA H200"
+    details.clear()
+    assert load(folder / "plain").provenance["device"] == "/device:GPU:0"
 
 
 def test_a_changed_model_is_refused(load, folder, tmp_path, model):
@@ -145,7 +164,6 @@ def test_the_batch_fills_a_pass_of_393216_bases_unless_told(load, folder, given,
     # 393,216 bases / (2 x 4,096): each window is there with two alleles.
     loaded = load(folder / "plain", batch_size=given)
     assert loaded.engine.batch_size == chosen
-    assert loaded.provenance["batch_size"] == str(chosen)
     assert loaded.rows_per_piece >= 4 * chosen
     assert loaded.rows_per_piece >= 8
 
@@ -279,7 +297,7 @@ def test_a_checkpoint_of_the_published_model_has_its_lengths(load, checkpoint, m
     published = replace(
         CONFIG, sequence_length=196_608, target_length=896, basis_length=1536, heads=(("x", 1),)
     )
-    monkeypatch.setattr("tfgen.effects.engine._PUBLISHED", published)
+    monkeypatch.setattr("tfgen.models._PUBLISHED", published)
     loaded = load(checkpoint)
     assert (loaded.engine.sequence_length, loaded.engine.target_length) == (196_608, 896)
     assert (loaded.engine.n_tracks, loaded.engine.batch_size) == (5, 1)

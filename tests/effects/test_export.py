@@ -133,6 +133,13 @@ def test_a_failure_leaves_nothing(store, monkeypatch, name):
     assert list(store.parent.glob("a.tsv*")) == []
 
 
+def test_a_store_is_not_overwritten_with_its_own_table(store):
+    before = store.read_bytes()
+    with pytest.raises(UsageError, match="is the input .*; choose another output"):
+        export_scores(ExportConfig(scores=store, output=store, overwrite=True))
+    assert store.read_bytes() == before
+
+
 def test_the_store_of_basenji_is_exported(shared_data, tmp_path):
     output = tmp_path / "a.tsv"
     scores = shared_data("variant_scores/basenji_sad.h5")

@@ -1,10 +1,10 @@
 import pytest
 
 from tfgen.effects.inputs import assembly_warnings, inspect_inputs
-from tfgen.effects.shards import RowRange
 from tfgen.errors import InputFormatError, InputMismatchError
 from tfgen.genome import Fasta
 from tfgen.io import sha256_file
+from tfgen.io.shards import RowRange
 
 HEADER = "##fileformat=VCFv4.2\n{}#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 

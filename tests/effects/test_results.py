@@ -5,8 +5,8 @@ import pytest
 
 from tfgen.effects.results import ScoreSummary, in_order, peak_memory, rejects_path, report_path
 from tfgen.effects.selfcheck import SelfCheck
-from tfgen.effects.shards import RowRange
 from tfgen.errors import TooManyRejectsError
+from tfgen.io.shards import RowRange
 
 
 def summary(**changes):

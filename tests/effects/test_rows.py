@@ -1,10 +1,10 @@
 import pytest
 
 from tfgen.effects.rows import RowReader, longest_indel
-from tfgen.effects.shards import RowRange
 from tfgen.effects.windows import WindowGeometry
 from tfgen.errors import InputFormatError, InputMismatchError
 from tfgen.genome import ContigNames, Fasta, Status
+from tfgen.io.shards import RowRange
 
 GEOMETRY = WindowGeometry(1024, 5)
 

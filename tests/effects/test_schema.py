@@ -5,6 +5,7 @@ import pytest
 from tfgen.effects.schema import (
     PERCENTILES,
     STATUS_DTYPE,
+    TEXT_COLUMNS,
     StoreSchema,
     stored_allele,
     stored_positions,
@@ -54,10 +55,21 @@ def test_the_expected_size_follows_the_scores():
 
 
 def test_very_long_alleles_are_abbreviated():
-    assert stored_allele("A" * 65_536) == "A" * 65_536
-    assert stored_allele("AC" * 40_000) == "AC" * 16 + "...[80000]"
+    assert stored_allele("A" * 500, 500) == "A" * 500
+    assert stored_allele("AC" * 40_000, 500) == "AC" * 16 + "...[80000]"
     longest = dict.fromkeys(("snp", "chr", "ref_allele", "alt_allele"), 80_000)
-    assert text_widths(longest)["ref_allele"] == 65_536
+    assert text_widths(longest, 500) == {
+        "snp": 65_536,
+        "chr": 65_536,
+        "ref_allele": 500,
+        "alt_allele": 500,
+    }
+
+
+def test_there_is_always_room_for_an_abbreviated_allele():
+    assert stored_allele("A" * 64, 3) == "A" * 64
+    abbreviated = stored_allele("A" * 10**6, 3)
+    assert len(abbreviated) <= text_widths(dict.fromkeys(TEXT_COLUMNS, 2**31), 3)["ref_allele"]
 
 
 def test_positions_outside_uint32_become_the_nearest():

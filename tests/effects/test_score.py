@@ -12,7 +12,6 @@ import pytest
 
 from effects.toy_engines import PositionEngine, SumEngine, factory, loaded
 from tfgen.effects import ScoreStore, score_variants
-from tfgen.effects.pieces import PartialRun
 from tfgen.errors import (
     InputFormatError,
     InputMismatchError,
@@ -22,6 +21,7 @@ from tfgen.errors import (
     TooManyRejectsError,
 )
 from tfgen.io import OutputLock, read_table
+from tfgen.io.pieces import PartialRun
 
 
 def run(config, engine=None, **changes):
@@ -427,3 +427,35 @@ def test_records_without_header_line_are_swapped_on_request(world, shared_data):
     np.testing.assert_array_equal(scores[0], -scores[1])
     config = world.config(config.vcf, "skip.h5", fasta=fasta, max_rejected_fraction=1.0)
     assert set(run(config).counts) == {"REF_MISMATCH"}
+
+
+@dataclasses.dataclass
+class ShrinkingEngine(SumEngine):
+    """Halves its batch size in its third call, as after running out of memory."""
+
+    batch_size: int = 8
+
+    def score(self, windows):
+        if len(self.calls) == 2:
+            self.batch_size = 4
+        return super().score(windows)
+
+
+def test_no_output_mixes_batch_sizes(world):
+    config = world.config(world.snvs(60), overwrite=True)
+    summary = run(config, engine := ShrinkingEngine())
+    assert engine.calls == [16, 16, 16, 16, 16, 16, 12]
+    note = "out of memory at batch size 8: all rows were scored again with 4"
+    assert summary.warnings == (note,)
+    assert report(config)["results"]["warnings"] == [note]
+    shrunk = config.output.read_bytes()
+    run(config, SumEngine(batch_size=4))
+    assert config.output.read_bytes() == shrunk
+
+
+def test_a_folder_as_output_is_refused_before_anything_is_scored(world):
+    config = world.config(world.snvs(3), overwrite=True)
+    config.output.mkdir()
+    with pytest.raises(OutputError, match=r"scores\.h5: is not a plain file; choose a file name"):
+        run(config, engine := SumEngine())
+    assert engine.calls == []

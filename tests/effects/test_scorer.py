@@ -5,10 +5,10 @@ from effects.toy_engines import SumEngine, loaded
 from tfgen.effects.rows import RowReader
 from tfgen.effects.scorer import Scorer, check_engine
 from tfgen.effects.selfcheck import SelfCheck
-from tfgen.effects.shards import RowRange
 from tfgen.effects.windows import WindowGeometry
 from tfgen.errors import InputMismatchError, NumericalError
 from tfgen.genome import ContigNames, Fasta
+from tfgen.io.shards import RowRange
 
 A_TO_G = {"SAD": 1, "SAR": 0, "tCRA": -1}
 

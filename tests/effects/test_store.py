@@ -26,6 +26,15 @@ def foreign(path, **changes):
     return path
 
 
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    (tmp_path / "a.txt").write_text("x")
+    message = (
+        r"a\.txt: not a complete HDF5 file; expected a score store that was written to its end"
+    )
+    with pytest.raises(InputFormatError, match=message):
+        ScoreStore(tmp_path / "a.txt")
+
+
 def test_the_file_of_basenji_is_read_and_its_percentiles_are_right(shared_data):
     with ScoreStore(shared_data("variant_scores/basenji_sad.h5")) as store:
         assert (store.n_rows, store.n_tracks) == (16, 4269)

@@ -49,24 +49,6 @@ def test_an_index_beyond_the_head_is_refused(targets):
         targets.for_head(7, "mouse")
 
 
-def test_tracks_are_selected_by_identifier(targets):
-    chosen = targets.select(["ENC2"])
-    assert (chosen.indices, chosen.descriptions) == ((0,), ("CAGE:two",))
-
-
-@pytest.mark.parametrize(
-    ("wanted", "message"),
-    [
-        (["ENC1"], "'ENC1' stands in 2 rows"),
-        (["ENC3"], "'ENC3' is not in the table"),
-        (["ENC2", "ENC2"], "asked for twice in ENC2,ENC2"),
-    ],
-)
-def test_a_selection_must_be_unique(targets, wanted, message):
-    with pytest.raises(InputMismatchError, match=message):
-        targets.select(wanted)
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [

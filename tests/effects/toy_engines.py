@@ -25,6 +25,7 @@ class SumEngine:
 
     statistics: tuple[str, ...] = STATISTICS
     n_tracks: int = 3
+    batch_size: int = 1
     sequence_length: int = LENGTH
     target_length: int = BINS
     full_error: float = 0.0
@@ -87,6 +88,7 @@ def loaded(engine, rows_per_piece=16, **changes) -> LoadedEngine:
         "provenance": {"model_sha256": "0" * 64, "organism": "human"},
         "track_ids": names,
         "track_labels": [f"label of {name}" for name in names],
+        "rows_per_step": rows_per_piece,
         "rows_per_piece": rows_per_piece,
     }
     return LoadedEngine(engine=engine, **(settings | changes))

@@ -34,9 +34,12 @@ def check(fasta: Fasta) -> Check:
     names = ContigNames(fasta.contigs)
 
     def run(
-        variant: Variant, max_indel: int = 40_960, ref_policy: ReferencePolicy = "skip"
+        variant: Variant,
+        max_indel: int = 40_960,
+        ref_policy: ReferencePolicy = "skip",
+        max_allele: int | None = None,
     ) -> CheckedVariant:
-        return check_variant(variant, fasta, names, max_indel, ref_policy)
+        return check_variant(variant, fasta, names, max_indel, ref_policy, max_allele)
 
     return run
 
@@ -144,19 +147,40 @@ def test_n_matches_only_itself_and_a_base_resolves_an_ambiguity(
         ("ACG", "A", 2, Status.OK),
         ("ACGT", "A", 2, Status.INDEL_TOO_LONG),
         ("ACG", "TTT", 2, Status.OK),
-        ("ACGT", "TTTT", 2, Status.INDEL_TOO_LONG),
+        ("ACGT", "TTTT", 0, Status.OK),
+        ("ACGTAC", "TTTT", 2, Status.OK),
         ("A", "C", 0, Status.OK),
         ("A", "AC", 0, Status.INDEL_TOO_LONG),
     ],
 )
-def test_max_indel_bounds_the_change_and_the_alleles(
+def test_max_indel_bounds_the_bases_that_are_added_or_removed(
     check: Check, ref: str, alt: str, max_indel: int, status: Status
 ) -> None:
     checked = check(Variant("chr1", 5, ref, alt), max_indel)
     assert checked.status is status
     if status is Status.INDEL_TOO_LONG:
         assert checked.detail == (
-            f"alleles of {len(ref)} and {len(alt)} bp; at most {max_indel} bp may change"
+            f"alleles of {len(ref)} and {len(alt)} bp; at most {max_indel} bp may be added or "
+            "removed"
+        )
+
+
+@pytest.mark.parametrize(
+    ("ref", "alt", "status"),
+    [
+        ("ACGT", "TTTT", Status.OK),
+        ("ACGTA", "TTTTT", Status.INDEL_TOO_LONG),
+        ("A", "ACGTA", Status.INDEL_TOO_LONG),
+    ],
+)
+def test_no_allele_may_be_longer_than_what_a_window_holds(
+    check: Check, ref: str, alt: str, status: Status
+) -> None:
+    checked = check(Variant("chr1", 5, ref, alt), max_allele=4)
+    assert checked.status is status
+    if status is Status.INDEL_TOO_LONG:
+        assert checked.detail == (
+            f"alleles of {len(ref)} and {len(alt)} bp; an allele may have at most 4 bp"
         )
 
 

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import pwd
 import signal
 import socket
 import stat
@@ -21,6 +22,13 @@ from tfgen.io.atomic import new_directory, new_file, publish, write_json, write_
 
 class Status(StrEnum):
     OK = "ok"
+
+
+@pytest.fixture
+def dead_pid():
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
 
 
 def names(folder):
@@ -44,6 +52,16 @@ def test_a_new_file_has_the_usual_permissions(tmp_path):
     finally:
         os.umask(former)
     assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o640
+
+
+def test_text_without_utf_8_form_is_written_as_escapes(tmp_path):
+    write_text(tmp_path / "a.txt", "caf\udce9 \ud800 é\n")
+    assert (tmp_path / "a.txt").read_bytes() == b"caf\\udce9 \\ud800 \xc3\xa9\n"
+
+
+def test_a_file_may_have_a_name_that_is_no_utf_8(tmp_path):
+    write_text(tmp_path / "caf\udce9.txt", "x")
+    assert os.listdir(os.fsencode(tmp_path)) == [b"caf\xe9.txt"]
 
 
 def test_a_failing_block_leaves_the_old_file(tmp_path):
@@ -153,7 +171,7 @@ def test_json_has_sorted_keys_and_a_last_newline(tmp_path):
     text = (tmp_path / "a.json").read_text(encoding="utf-8")
     expected = (
         '{\n "a": {\n  "c": true,\n  "d": null\n },\n'
-        ' "b": [\n  1,\n  [\n   2,\n   "é"\n  ]\n ]\n}\n'
+        ' "b": [\n  1,\n  [\n   2,\n   "\\u00e9"\n  ]\n ]\n}\n'
     )
     assert text == expected
 
@@ -194,14 +212,15 @@ def test_json_refuses_what_it_cannot_express(tmp_path):
     assert names(tmp_path) == []
 
 
+# Names of files are any bytes; those that are no UTF-8 become halves of surrogate pairs.
+TEXT = st.text(st.characters(codec="utf-8")) | st.binary().map(os.fsdecode)
 JSON = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
-    # Half of a surrogate pair has no UTF-8 form.
-    | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner),
+    | TEXT,
+    lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
 )
 
 
@@ -209,7 +228,7 @@ JSON = st.recursive(
 def test_json_round_trip(tmp_path_factory, value):
     path = tmp_path_factory.mktemp("json") / "a.json"
     write_json(path, value)
-    assert json.loads(path.read_text(encoding="utf-8")) == value
+    assert json.loads(path.read_text(encoding="ascii")) == value
 
 
 def test_a_new_directory_appears_complete(tmp_path):
@@ -286,6 +305,137 @@ def test_a_rename_that_fails_puts_the_old_directory_back(tmp_path, monkeypatch, 
     assert not overwrite or names(final) == ["old.txt"]
 
 
+def test_an_interrupt_between_the_renames_puts_the_old_directory_back(tmp_path, monkeypatch):
+    final = tmp_path / "model"
+    final.mkdir()
+    (final / "old.txt").write_text("old")
+    rename = Path.rename
+
+    def interrupted(self, target):
+        renamed = rename(self, target)
+        if self == final:
+            raise KeyboardInterrupt
+        return renamed
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), new_directory(final, overwrite=True):
+        pass
+    assert names(final) == ["old.txt"]
+    assert names(tmp_path) == ["model"]
+
+
+REPLACING = """
+import os, pathlib, shutil, signal, sys
+from tfgen.io.atomic import new_directory
+
+def dying(function, passes):
+    def wrapped(*arguments, **options):
+        wrapped.passes -= 1
+        if wrapped.passes < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **options)
+    wrapped.passes = passes
+    return wrapped
+
+with new_directory(pathlib.Path(sys.argv[1]), overwrite=True) as folder:
+    (folder / "new.txt").write_text("new")
+    pathlib.Path.rename = dying(pathlib.Path.rename, int(sys.argv[2]))
+    shutil.rmtree = dying(shutil.rmtree, 0)
+"""
+
+
+def replace_and_die(final, n_renames):
+    """Overwrites a directory in a process that dies after so many renames."""
+    final.mkdir()
+    (final / "old.txt").write_text("old")
+    command = [sys.executable, "-c", REPLACING, final, str(n_renames)]
+    repository = Path(__file__).resolve().parents[2]
+    assert subprocess.run(command, cwd=repository, check=False).returncode == -signal.SIGKILL
+
+
+def test_a_process_killed_between_the_renames_leaves_the_old_directory_to_the_next(tmp_path):
+    final = tmp_path / "model"
+    replace_and_die(final, n_renames=1)
+    assert not final.exists()
+    with pytest.raises(OutputError, match="model: exists"), new_directory(final):
+        pass
+    assert names(tmp_path) == ["model"]
+    assert names(final) == ["old.txt"]
+
+
+def test_what_was_put_back_can_be_overwritten(tmp_path):
+    final = tmp_path / "model"
+    replace_and_die(final, n_renames=1)
+    with new_directory(final, overwrite=True) as folder:
+        assert names(final) == ["old.txt"]
+        (folder / "newer.txt").touch()
+    assert names(tmp_path) == ["model"]
+    assert names(final) == ["newer.txt"]
+
+
+@pytest.mark.parametrize("n_renames", [2, 3])
+def test_the_old_directory_is_removed_when_the_new_one_has_its_name(tmp_path, n_renames):
+    final = tmp_path / "model"
+    replace_and_die(final, n_renames)
+    assert names(final) == ["new.txt"]
+    assert len(names(tmp_path)) == 2
+    with pytest.raises(OutputError, match="model: exists"), new_directory(final):
+        pass
+    assert names(tmp_path) == ["model"]
+    assert names(final) == ["new.txt"]
+
+
+def test_half_of_an_old_directory_is_never_put_back(tmp_path):
+    final = tmp_path / "model"
+    replace_and_die(final, n_renames=3)
+    # The process died before it removed the first file of the old directory.
+    final.rename(tmp_path / "elsewhere")
+    with new_directory(final) as folder:
+        (folder / "newer.txt").touch()
+    assert names(final) == ["newer.txt"]
+    assert names(tmp_path) == ["elsewhere", "model"]
+
+
+def test_an_old_directory_put_back_by_a_faster_process_is_accepted(tmp_path, monkeypatch):
+    final = tmp_path / "model"
+    replace_and_die(final, n_renames=1)
+    rename = Path.rename
+
+    def another_was_faster(self, target):
+        rename(self, target)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", another_was_faster)
+    with pytest.raises(OutputError, match="model: exists"), new_directory(final):
+        pass
+    assert names(final) == ["old.txt"]
+
+
+@pytest.mark.parametrize("owner", ["elsewhere-1", "{host}-1", "{host}-x-{dead}", "{host}-{us}"])
+def test_an_old_directory_of_a_living_or_foreign_process_stays(tmp_path, dead_pid, owner):
+    final = tmp_path / "model"
+    us = os.getpid()
+    owner = owner.format(host=socket.gethostname(), dead=dead_pid, us=us)
+    with new_directory(final) as folder:
+        (tmp_path / f"model.partial-{owner}-old").mkdir()
+        with pytest.raises(OutputError, match="File exists"), new_directory(final):
+            pass
+        assert folder.exists()
+        assert (tmp_path / f"model.partial-{owner}-old").exists()
+
+
+def test_what_a_former_process_with_our_pid_left_is_settled(tmp_path):
+    partial = tmp_path / f"model.partial-{socket.gethostname()}-{os.getpid()}"
+    partial.mkdir()
+    retired = partial.with_name(partial.name + "-old")
+    retired.mkdir()
+    (retired / "old.txt").touch()
+    with pytest.raises(OutputError, match="model: exists"), new_directory(tmp_path / "model"):
+        pass
+    assert names(tmp_path) == ["model"]
+    assert names(tmp_path / "model") == ["old.txt"]
+
+
 def test_a_directory_made_meanwhile_by_another_is_not_lost(tmp_path):
     final = tmp_path / "model"
     with pytest.raises(OutputError, match="exists"), new_directory(final):
@@ -315,26 +465,43 @@ def test_the_current_and_the_home_folder_are_not_replaced(tmp_path, monkeypatch)
     ):
         pass
     monkeypatch.chdir("/")
-    monkeypatch.setenv("HOME", str(inner))
-    with (
-        pytest.raises(OutputError, match="holds the current or the home folder"),
-        new_directory(tmp_path / "project", overwrite=True),
-    ):
-        pass
+    (tmp_path / "link").symlink_to(inner)
+    for home in (inner, tmp_path / "link"):
+        monkeypatch.setenv("HOME", str(home))
+        with (
+            pytest.raises(OutputError, match="holds the current or the home folder"),
+            new_directory(tmp_path / "project", overwrite=True),
+        ):
+            pass
     assert inner.is_dir()
 
 
-def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
+def test_a_user_without_home_and_a_removed_current_folder_do_not_matter(tmp_path, monkeypatch):
+    def unknown_user(uid):
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", unknown_user)
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    final = tmp_path / "model"
+    final.mkdir()
+    with new_directory(final, overwrite=True) as folder:
+        (folder / "new.txt").touch()
+    assert names(final) == ["new.txt"]
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path, dead_pid):
     host = socket.gethostname()
     others = [
         "model.partial-elsewhere-1",
         f"model.partial-{host}-notes",
         f"model.partial-{host}-1",
-        f"other.partial-{host}-{process.pid}",
+        f"other.partial-{host}-{dead_pid}",
     ]
-    dead = f"model.partial-{host}-{process.pid}"
+    dead = f"model.partial-{host}-{dead_pid}"
     for name in [*others, dead]:
         (tmp_path / name).mkdir()
     with new_directory(tmp_path / "model"):

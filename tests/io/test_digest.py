@@ -1,4 +1,5 @@
 import hashlib
+import os
 import shutil
 import subprocess
 
@@ -66,7 +67,20 @@ def test_a_change_of_content_or_name_changes_the_digest(files):
     assert sha256_files(files, ["a", "b"]) != before
 
 
-@pytest.mark.parametrize("name", ["../a", "/etc/hosts", "sub/../../a", "a\nb"])
+def test_a_name_that_is_no_utf_8_counts_with_its_bytes(tmp_path):
+    names = [os.fsdecode(b"caf\xe9"), "z", "é", os.fsdecode(b"\xff")]
+    lines = []
+    for name in names:
+        (tmp_path / name).write_text(name.encode("ascii", "replace").decode())
+        content = (tmp_path / name).read_bytes()
+        lines.append((os.fsencode(name), hashlib.sha256(content).hexdigest().encode()))
+    text = b"".join(digest + b"  " + name + b"\n" for name, digest in sorted(lines))
+    assert sha256_files(tmp_path, names) == hashlib.sha256(text).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "name", ["../a", "/etc/hosts", "sub/../../a", "a\nb", "", "a\0b", "\ud800"]
+)
 def test_names_that_lead_elsewhere_are_refused(files, name):
     with pytest.raises(InputFormatError, match="is not the name of a file below this folder"):
         sha256_files(files, [name])

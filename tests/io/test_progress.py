@@ -1,6 +1,8 @@
 import io
 import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -177,6 +179,43 @@ def test_a_closed_stream_does_not_end_the_run(stream, clock):
     bar.update()
     bar.close()
     assert bar.done == 2
+
+
+def encoded(errors):
+    """A log in ASCII, as under the C locale."""
+    return io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors=errors, newline="")
+
+
+@pytest.mark.parametrize("errors", ["strict", "backslashreplace"])
+def test_characters_that_a_stream_cannot_show_are_escaped(clock, errors):
+    stream = encoded(errors)
+    bar = Progress(10, "x", "rows", stream, clock=clock)
+    bar.note("caf\udce9 and \u0394")
+    bar.note("goes on")
+    assert stream.buffer.getvalue() == b"caf\\udce9 and \\u0394\ngoes on\n"
+
+
+def test_bytes_of_a_file_name_are_escaped_in_utf_8_too(stream, clock):
+    Progress(10, "caf\udce9", "é", stream, clock=clock).close()
+    assert stream.getvalue() == "caf\\udce9: 0/10 é in 0:00\n"
+
+
+def test_notes_under_the_c_locale_do_not_end_the_run():
+    script = (
+        "from tfgen.io import Progress\n"
+        "with Progress(1, 'caf\\udce9', '\\u0394', mode='lines') as bar: bar.note('\\udce9')\n"
+    )
+    locale = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).resolve().parents[2],
+        env={**os.environ, **locale},
+        capture_output=True,
+        check=True,
+    )
+    first, last = done.stderr.decode("ascii").splitlines()
+    assert first == r"\udce9"
+    assert last.startswith(r"caf\udce9: 0/1 \u0394 in ")
 
 
 def test_an_unknown_mode_is_refused(stream):

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -96,6 +97,18 @@ def test_the_report_holds_what_was_run_and_how_long_it_took(tmp_path):
         "finished": "2024-03-01T01:00:00+00:00",
         "seconds": 3601.5,
     }
+
+
+def test_inputs_and_flags_may_have_names_that_are_no_utf_8(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    (folder / os.fsdecode(b"\xff.vcf")).write_text("x")
+    inputs = {str(path): input_fingerprint(path) for path in (folder, *folder.iterdir())}
+    RunReport("x", {"vcf": folder}, inputs).write(tmp_path / "run.json")
+    written = json.loads((tmp_path / "run.json").read_text(encoding="ascii"))
+    assert written["flags"] == {"vcf": str(folder)}
+    assert written["inputs"] == inputs
+    assert len(inputs) == 2
 
 
 def test_the_report_uses_the_present_time_by_default(tmp_path):

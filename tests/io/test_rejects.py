@@ -82,6 +82,14 @@ def test_bytes_that_could_not_be_decoded_are_shown_as_such(tmp_path):
     assert (tmp_path / "a.tsv").read_text().splitlines()[1].split("\t")[1] == r"chr\udce9"
 
 
+def test_half_of_a_surrogate_pair_is_shown_as_such(tmp_path):
+    with RejectLog(tmp_path) as log:
+        log.add(1, "chr1", 1, ".", "A", "C", "X", "from \ud800\\d800")
+        log.write(tmp_path / "a.tsv")
+    detail = (tmp_path / "a.tsv").read_text().splitlines()[1].split("\t")[-1]
+    assert detail == r"from \ud800\\d800"
+
+
 def test_memory_does_not_grow_with_the_number_of_records(tmp_path):
     with RejectLog(tmp_path) as log:
         log.add(0, "chr1", 1, ".", "A", "C", "X", "detail")

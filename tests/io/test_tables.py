@@ -122,6 +122,13 @@ def test_a_table_is_written_with_its_comments(tmp_path):
     assert read_table(path, comment="# ")["id"] == ["a", "fine"]
 
 
+def test_a_value_without_utf_8_form_is_written_as_an_escape(tmp_path):
+    path = tmp_path / "t.tsv"
+    write_table(path, {"file": ["caf\udce9.vcf"]}, comments=["from caf\udce9"])
+    assert path.read_bytes() == b"# from caf\\udce9\nfile\ncaf\\udce9.vcf\n"
+    assert read_table(path, comment="# ") == {"file": [r"caf\udce9.vcf"]}
+
+
 def test_a_table_without_rows_keeps_its_header(tmp_path):
     write_table(tmp_path / "t.tsv", {"a": [], "b": []})
     assert (tmp_path / "t.tsv").read_text() == "a\tb\n"

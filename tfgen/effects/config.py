@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from tfgen.effects.shards import parse_rows, shard_range
 from tfgen.effects.statistics import STATISTICS, check_statistics
 from tfgen.effects.windows import WINDOW_MODES, WindowMode
 from tfgen.errors import UsageError
 from tfgen.genome import DEFAULT_MAX_INDEL, ReferencePolicy, VariantFormat
+from tfgen.io.shards import parse_rows, shard_range
 
 BadRecordPolicy = Literal["keep", "error"]
 ProgressMode = Literal["auto", "bar", "lines", "none"]

@@ -2,19 +2,25 @@
 
 import dataclasses
 import os
-import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from tfgen.effects.config import ScoringConfig
 from tfgen.effects.protocol import Engine, LoadedEngine
 from tfgen.effects.targets import TargetTable, read_targets
-from tfgen.enformer.config import EnformerConfig
+from tfgen.enformer.assembly import assembly_of
 from tfgen.errors import UsageError
 from tfgen.io import input_fingerprint
-from tfgen.models import find_model, is_exported, is_saved_model, require_trust
+from tfgen.models import (
+    find_model,
+    is_exported,
+    is_saved_model,
+    load_enformer,
+    load_foreign,
+    require_trust,
+)
 
-_PUBLISHED = EnformerConfig()
 _PREFERRED_HEAD = "human"
 _BASES_PER_PASS = 393_216
 _LEAST_ROWS_PER_PIECE = 8
@@ -32,32 +38,17 @@ def load_engine(config: ScoringConfig) -> LoadedEngine:
     path = find_model(config.model)
     _require_float32()
     if is_saved_model(path) and not is_exported(path):
-        require_trust(path, config.allow_untrusted_model)
         return _foreign(path, config)
-    return _enformer(path, config)
+    return _enformer(config)
 
 
-def _enformer(path: Path, config: ScoringConfig) -> LoadedEngine:
+def _enformer(config: ScoringConfig) -> LoadedEngine:
     from tfgen.effects.shared_trunk import SharedTrunkEngine
-    from tfgen.enformer.checkpoint import CheckpointFile
-    from tfgen.enformer.model import Enformer
-    from tfgen.enformer.saved_model import load_saved_model
+    from tfgen.enformer.digest import model_digest
 
-    own_targets: Path | None = None
-    contig_lengths: dict[str, int] = {}
-    if is_exported(path):
-        model, card = load_saved_model(path)
-        digest = card.sha256
-        organism = _organism(config, [name for name, _ in model.config.heads])
-        own_targets = card.targets_path(path, organism)
-        contig_lengths = dict(card.contig_lengths)
-    else:
-        checkpoint = CheckpointFile(path)
-        _require_published_shape(path, checkpoint.config())
-        model = Enformer(checkpoint.config())
-        checkpoint.restore(model)
-        digest = checkpoint.sha256()
-        organism = _organism(config, [name for name, _ in model.config.heads])
+    loaded = load_enformer(config.model)
+    model = loaded.model
+    organism = _organism(config, [name for name, _ in model.config.heads])
     n_outputs = model.config.head_tracks(organism)
     table, tracks = _tracks(config, organism, n_outputs)
     batch_size = config.batch_size or max(1, _BASES_PER_PASS // (2 * model.config.sequence_length))
@@ -72,29 +63,29 @@ def _enformer(path: Path, config: ScoringConfig) -> LoadedEngine:
     )
     if batch_size > 1:
         engine.probe()
+    own_targets = loaded.targets.get(organism)
     names = table or (_own_names(own_targets, organism, n_outputs) if own_targets else None)
     return _loaded(
         engine,
         names,
         {
-            "model_sha256": digest,
+            "model_sha256": model_digest(model),
             "engine": "shared_trunk",
             "organism": organism,
-            "batch_size": str(engine.batch_size),
             "n_coding": "zeros",
         },
-        contig_lengths,
+        loaded.contig_lengths,
         engine.batch_size,
     )
 
 
 def _foreign(path: Path, config: ScoringConfig) -> LoadedEngine:
     from tfgen.effects.full_pass import FullPassEngine
-    from tfgen.enformer.saved_model import ForeignModel
 
+    require_trust(path, config.allow_untrusted_model)
     fingerprint = input_fingerprint(path)
     _tell(f"running the foreign SavedModel {path}, sha256 {fingerprint['sha256']}")
-    model = ForeignModel(path)
+    model = load_foreign(path, config.allow_untrusted_model)
     # TensorFlow loads them in an order that changes from process to process.
     organism = _organism(config, sorted(model.heads))
     table, tracks = _tracks(config, organism, model.heads[organism])
@@ -107,7 +98,7 @@ def _foreign(path: Path, config: ScoringConfig) -> LoadedEngine:
             "organism": organism,
             "n_coding": "zeros",
         },
-        {},
+        assembly_of(tuple(model.heads.items())),
         1,
     )
 
@@ -116,10 +107,11 @@ def _loaded(
     engine: Engine,
     table: TargetTable | None,
     provenance: dict[str, str],
-    contig_lengths: dict[str, int],
+    contig_lengths: Mapping[str, int],
     batch_size: int,
 ) -> LoadedEngine:
     provenance["onednn"] = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default")
+    provenance["device"] = _device()
     numbers = [str(track) for track in range(engine.n_tracks)]
     return LoadedEngine(
         engine=engine,
@@ -128,20 +120,20 @@ def _loaded(
         track_labels=table.descriptions if table else numbers,
         warnings=table.warnings if table else (),
         contig_lengths=contig_lengths,
+        rows_per_step=2 * batch_size,
         rows_per_piece=max(_LEAST_ROWS_PER_PIECE, 4 * batch_size),
     )
 
 
-def _require_published_shape(path: Path, config: EnformerConfig) -> None:
-    """Refuses a checkpoint of another model than the published one, since none says its lengths."""
-    if config != dataclasses.replace(_PUBLISHED, heads=config.heads):
-        raise UsageError(
-            f"{path}: not of the published size ({config.channels} channels, "
-            f"{config.num_transformer_layers} transformer layers), and a checkpoint does not say "
-            "how long the windows of its model are; export it with its lengths: "
-            f"python bin/enformer_export.py --checkpoint={shlex.quote(str(path))} "
-            f"--output={shlex.quote(f'{path}_tfgen')} --trunk_length=BASES --target_length=BINS"
-        )
+def _device() -> str:
+    """What computes: `CPU`, or the name of the GPU, as which TensorFlow uses the first one."""
+    import tensorflow as tf
+
+    for gpu in tf.config.list_logical_devices("GPU")[:1]:
+        physical = tf.config.list_physical_devices("GPU")[0]
+        details = tf.config.experimental.get_device_details(physical)
+        return str(details.get("device_name", gpu.name))
+    return "CPU"
 
 
 def _require_float32() -> None:

@@ -57,10 +57,12 @@ def export_scores(config: ExportConfig) -> int:
         Number of rows.
 
     Raises:
-        UsageError: A statistic or track is not in the store, or an identifier is not unique.
+        UsageError: A statistic or track is not in the store or named twice, an identifier is not
+            unique, or the output is the input.
         InputFormatError: `scores` is no score store.
         OutputError: The output exists or cannot be written.
     """
+    refuse_overlap(config.output, [config.scores])
     with ScoreStore(config.scores) as store, OutputLock(config.output):
         if config.output.exists() and not config.overwrite:
             raise OutputError(f"{config.output}: exists; choose another output or pass --overwrite")
@@ -74,7 +76,10 @@ def export_scores(config: ExportConfig) -> int:
                 for track in tracks
             ]
             write("\t".join([*columns, *names]) + "\n")
-            step = max(1, BLOCK_VALUES // max(1, len(names)))
+            text_bytes = sum(
+                store.dtype(name).itemsize for name in columns if name in store.columns
+            )
+            step = max(1, BLOCK_VALUES // max(1, len(names) + text_bytes))
             for start in range(0, store.n_rows, step):
                 stop = min(start + step, store.n_rows)
                 cells = [_texts(name, store.column(name, start, stop)) for name in columns]
@@ -99,6 +104,7 @@ def _chosen_statistics(store: ScoreStore, names: Sequence[str]) -> tuple[str, ..
             raise UsageError(
                 f"{store.path}: no statistic {name!r}; it has {', '.join(store.statistics)}"
             )
+    _require_distinct(names)
     return tuple(names) or store.statistics
 
 
@@ -123,7 +129,14 @@ def _chosen_tracks(store: ScoreStore, names: Sequence[str]) -> list[int]:
                 f"{store.path}: no track {name!r}; give an identifier or a column from 0 to "
                 f"{store.n_tracks - 1}"
             )
+    _require_distinct([str(track) for track in tracks])
     return tracks
+
+
+def _require_distinct(names: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"{name} is asked for twice; name each statistic and track once")
 
 
 def _texts(name: str, values: npt.NDArray[Any]) -> list[str]:

@@ -20,7 +20,10 @@ class FullPassEngine:
     Attributes:
         statistics: Names of the statistics.
         n_tracks: Tracks per variant.
+        batch_size: Windows per pass.
     """
+
+    batch_size = 1
 
     def __init__(
         self,

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tfgen.effects.config import ScoringConfig
-from tfgen.effects.shards import RowRange, choose_rows
 from tfgen.effects.targets import read_targets
 from tfgen.errors import InputMismatchError
 from tfgen.genome import (
@@ -17,6 +16,7 @@ from tfgen.genome import (
     scan_variants,
 )
 from tfgen.io import input_fingerprint
+from tfgen.io.shards import RowRange, choose_rows
 
 _N_EXAMPLES = 3
 

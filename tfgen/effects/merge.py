@@ -1,6 +1,7 @@
 """Joins the shards of a scoring run into the store that one run would have written."""
 
 import dataclasses
+import resource
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -13,7 +14,6 @@ import numpy.typing as npt
 from tfgen.effects.identity import ROW_ATTRIBUTES
 from tfgen.effects.results import in_order, rejects_path, report_path, status_counts
 from tfgen.effects.schema import ROW_COLUMNS, TEXT_COLUMNS, StoreSchema
-from tfgen.effects.shards import RowRange
 from tfgen.effects.store import ScoreStore
 from tfgen.effects.writer import write_store
 from tfgen.errors import InputMismatchError, OutputError, UsageError
@@ -26,7 +26,9 @@ from tfgen.io import (
     publish,
     require_free_space,
 )
+from tfgen.io.shards import RowRange
 
+_OTHER_FILES = 64
 _N_EXAMPLES = 3
 
 
@@ -117,6 +119,7 @@ def merge_stores(config: MergeConfig, command: str = "variants_merge") -> MergeS
     with OutputLock(output), StopRequest() as stop, ExitStack() as stack:
         if output.exists() and not config.overwrite:
             raise OutputError(f"{output}: exists; choose another output or pass --overwrite")
+        _allow_open_files(len(inputs))
         stores = [stack.enter_context(ScoreStore(path)) for path in inputs]
         shards = sorted((_shard(store) for store in stores), key=lambda shard: shard.rows)
         _require_same_run(stores)
@@ -140,6 +143,15 @@ def merge_stores(config: MergeConfig, command: str = "variants_merge") -> MergeS
         finally:
             partial.unlink(missing_ok=True)
     return MergeSummary(output, schema.n_rows, counts, len(shards), tuple(warnings))
+
+
+def _allow_open_files(n_files: int) -> None:
+    """Raises the limit of open files, which is often 1,024, as far as this user may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = n_files + _OTHER_FILES
+    if soft < needed and soft != resource.RLIM_INFINITY:
+        limit = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 def _values(store: ScoreStore, column: str, start: int, stop: int) -> npt.NDArray[Any]:

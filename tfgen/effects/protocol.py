@@ -34,6 +34,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def batch_size(self) -> int:
+        """Windows per pass. If it changes, scores from before and after must not be mixed."""
+        ...
+
+    @property
     def sequence_length(self) -> int:
         """Bases that the model reads."""
         ...
@@ -62,15 +67,16 @@ class LoadedEngine:
 
     Attributes:
         engine: The model.
-        provenance: What determines its scores (digests, options, batch shape, versions); becomes
+        provenance: What determines its scores (digests, options, device, versions); becomes
             attributes of the score store, and two runs are the same only if these agree.
         track_ids: Identifier of each output track.
         track_labels: Description of each output track.
         warnings: What the user should know about the model.
         contig_lengths: Lengths of the contigs of the assembly that the model was made for, where
             known; compared with the FASTA.
-        rows_per_piece: Rows handed to the engine at a time and saved together: what a killed run
-            loses at most. A multiple of the batch size wastes nothing.
+        rows_per_step: Rows handed to the engine at a time; a run that is asked to stop finishes
+            these. A multiple of the batch size wastes nothing.
+        rows_per_piece: Rows saved together at the most: what a killed run loses.
     """
 
     engine: Engine
@@ -79,6 +85,7 @@ class LoadedEngine:
     track_labels: Sequence[str]
     warnings: Sequence[str] = ()
     contig_lengths: Mapping[str, int] = field(default_factory=dict)
+    rows_per_step: int = 16
     rows_per_piece: int = 64
 
 

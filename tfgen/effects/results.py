@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tfgen.effects.config import ScoringConfig
-from tfgen.effects.pieces import PartialRun
+from tfgen.effects.pieces import PartialScores
 from tfgen.effects.selfcheck import SelfCheck, combine
-from tfgen.effects.shards import RowRange
 from tfgen.effects.store import ScoreStore
 from tfgen.errors import TooManyRejectsError
 from tfgen.genome import Status
 from tfgen.io import RejectLog
+from tfgen.io.shards import RowRange
 
 _REJECT_TEXTS = {
     "chr": "chrom",
@@ -99,7 +99,7 @@ class ScoreSummary:
 
 
 def collect(
-    run: PartialRun, pieces: Sequence[RowRange], config: ScoringConfig, rejects: RejectLog
+    run: PartialScores, pieces: Sequence[RowRange], config: ScoringConfig, rejects: RejectLog
 ) -> tuple[dict[str, int], SelfCheck]:
     """Goes through all pieces: fills the list of rejects, counts, and joins the self-checks.
 

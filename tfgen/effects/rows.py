@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from tfgen.effects.config import ScoringConfig
-from tfgen.effects.shards import RowRange
+from tfgen.effects.schema import LONGEST_STORED_ALLELE
 from tfgen.effects.windows import WindowGeometry
 from tfgen.errors import InputFormatError, InputMismatchError, TfgenError
 from tfgen.genome import (
@@ -21,6 +21,7 @@ from tfgen.genome import (
     read_variants,
     variant_window,
 )
+from tfgen.io.shards import RowRange
 
 FORMAT_FAULTS = frozenset(
     {
@@ -83,12 +84,15 @@ class RowReader:
         self._fasta = fasta
         self._names = names
 
-    def checked(self, ranges: Sequence[RowRange], max_indel: int) -> Iterator[CheckedRecord]:
+    def checked(
+        self, ranges: Sequence[RowRange], max_indel: int, max_allele: int | None = None
+    ) -> Iterator[CheckedRecord]:
         """The rows of some ranges, each checked against the genome, in one pass over the file.
 
         Args:
             ranges: Rows to read: in order and disjoint.
-            max_indel: Most bases that an indel may change.
+            max_indel: Most bases that an indel may add or remove.
+            max_allele: Most bases of either allele; None where the model is not known yet.
 
         Raises:
             InputMismatchError: The reference allele is not in the genome and the policy is
@@ -97,7 +101,9 @@ class RowReader:
         """
         policy: ReferencePolicy = "swap" if self._config.ref_policy == "swap" else "skip"
         for record in self._records(ranges):
-            checked = check_variant(record.variant, self._fasta, self._names, max_indel, policy)
+            checked = check_variant(
+                record.variant, self._fasta, self._names, max_indel, policy, max_allele
+            )
             self._refuse(record, checked.status, checked.detail)
             yield CheckedRecord(record, checked)
 
@@ -109,7 +115,8 @@ class RowReader:
         Raises:
             TfgenError: As `checked`.
         """
-        for item in self.checked(ranges, longest_indel(self._config, geometry)):
+        longest = longest_indel(self._config, geometry), longest_allele(geometry)
+        for item in self.checked(ranges, *longest):
             window = None
             if item.checked.status is Status.OK:
                 interval = geometry.window(item.checked.variant, self._config.windows)
@@ -149,8 +156,10 @@ class RowReader:
 
 
 def longest_indel(config: ScoringConfig, geometry: WindowGeometry) -> int:
-    """Most bases that an indel may change in a run: what was asked for, as far as it fits.
+    """Most bases that an indel may add or remove in a run: as asked for, as far as they fit."""
+    return min(config.max_indel, longest_allele(geometry) - 1)
 
-    The allele with its anchor base must lie inside the right half of a centred window.
-    """
-    return min(config.max_indel, longest_centred_allele(geometry.sequence_length) - 1)
+
+def longest_allele(geometry: WindowGeometry) -> int:
+    """Most bases of an allele: it must lie inside the right half of a centred window."""
+    return min(longest_centred_allele(geometry.sequence_length), LONGEST_STORED_ALLELE)

@@ -22,7 +22,10 @@ AttributeValue = str | int | float | bool
 Attributes = Mapping[str, AttributeValue]
 
 LONGEST_STORED_ALLELE = 65_536
-"""Alleles beyond this many bases cannot be scored and are stored abbreviated."""
+"""Alleles beyond this many bases are not scored and are stored abbreviated."""
+
+LONGEST_ABBREVIATION = 64
+"""Room for an abbreviated allele; alleles up to this length are always stored whole."""
 
 FLOAT16_LIMIT = 65_504.0
 """Largest finite float16; scores beyond it are clipped."""
@@ -103,19 +106,18 @@ class StoreSchema:
             return np.dtype(f"S{max(1, self.text_widths[column])}")
         return self.score_dtype
 
-    @property
-    def block_rows(self) -> int:
-        """Rows that are written at a time, and rows of one chunk of scores."""
-        return _even(self.n_rows, CHUNK_ROWS)
+    def block_rows(self, column: str) -> int:
+        """Rows of one chunk of a row column or statistic; so many are written at a time."""
+        rows = CHUNK_ROWS
+        if column not in self.statistics:
+            rows = min(rows, TEXT_CHUNK_BYTES // self.dtype(column).itemsize)
+        return _even(self.n_rows, max(1, rows))
 
     def chunks(self, column: str) -> tuple[int, ...] | None:
         """Shape of the chunks of a row column or statistic; None if it has no elements."""
-        chunks: tuple[int, ...]
+        chunks: tuple[int, ...] = (self.block_rows(column),)
         if column in self.statistics:
-            chunks = (self.block_rows, _even(self.n_tracks, CHUNK_TRACKS))
-        else:
-            rows = min(CHUNK_ROWS, TEXT_CHUNK_BYTES // self.dtype(column).itemsize)
-            chunks = (_even(self.n_rows, max(1, rows)),)
+            chunks = (*chunks, _even(self.n_tracks, CHUNK_TRACKS))
         return chunks if all(chunks) else None
 
     @property
@@ -136,13 +138,17 @@ def _even(length: int, limit: int) -> int:
     return math.ceil(length / max(1, math.ceil(length / limit)))
 
 
-def stored_allele(allele: str) -> str:
+def stored_allele(allele: str, longest: int) -> str:
     """The allele as a store has it: whole, or its first 32 bases and its length in bases.
 
     Fixed-length columns are as wide as their longest value, so a single allele of megabases
     would make every row that long.
+
+    Args:
+        allele: Any allele.
+        longest: Bases of the longest allele that is stored whole.
     """
-    if len(allele) <= LONGEST_STORED_ALLELE:
+    if len(allele) <= max(longest, LONGEST_ABBREVIATION):
         return allele
     return f"{allele[:32]}...[{len(allele)}]"
 
@@ -152,9 +158,17 @@ def stored_positions(positions: Sequence[int]) -> npt.NDArray[np.uint32]:
     return np.clip(np.array(positions, np.int64), 0, np.iinfo(np.uint32).max).astype(np.uint32)
 
 
-def text_widths(longest: Mapping[str, int]) -> dict[str, int]:
-    """Bytes of each text column, from the longest value of each in the input file."""
-    return {column: min(longest[column], LONGEST_STORED_ALLELE) for column in TEXT_COLUMNS}
+def text_widths(longest: Mapping[str, int], longest_allele: int) -> dict[str, int]:
+    """Bytes of each text column.
+
+    Args:
+        longest: Bytes of the longest value of each column in the input file.
+        longest_allele: As `longest` of `stored_allele`.
+    """
+    limits = dict.fromkeys(TEXT_COLUMNS, LONGEST_STORED_ALLELE)
+    for column in ("ref_allele", "alt_allele"):
+        limits[column] = max(longest_allele, LONGEST_ABBREVIATION)
+    return {column: min(longest[column], limits[column]) for column in TEXT_COLUMNS}
 
 
 def stored_scores(scores: npt.NDArray[np.float32], float16: bool) -> npt.NDArray[np.floating]:

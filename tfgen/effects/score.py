@@ -8,7 +8,7 @@ from itertools import islice
 from tfgen.effects.config import ScoringConfig
 from tfgen.effects.identity import run_attributes, run_schema
 from tfgen.effects.inputs import RunInputs, assembly_warnings, inspect_inputs
-from tfgen.effects.pieces import PartialRun, PieceRows, cut, missing_rows, partial_folder
+from tfgen.effects.pieces import PieceSaver, PartialScores
 from tfgen.effects.protocol import EngineFactory, LoadedEngine
 from tfgen.effects.results import (
     ScoreSummary,
@@ -22,7 +22,6 @@ from tfgen.effects.rows import RowReader
 from tfgen.effects.schema import StoreSchema
 from tfgen.effects.scorer import Scorer, check_engine
 from tfgen.effects.selfcheck import SelfCheck
-from tfgen.effects.shards import RowRange
 from tfgen.effects.store import ScoreStore
 from tfgen.effects.windows import WindowGeometry
 from tfgen.effects.writer import write_store
@@ -35,8 +34,11 @@ from tfgen.io import (
     RunReport,
     StopRequest,
     publish,
+    refuse_overlap,
     require_free_space,
 )
+from tfgen.io.pieces import PieceRows, cut, missing_rows, partial_folder
+from tfgen.io.shards import RowRange
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,10 +50,15 @@ class _Job:
     loaded: LoadedEngine
     reader: RowReader
     schema: StoreSchema
-    partial: PartialRun
+    partial: PartialScores
     stop: StopRequest
     report: RunReport
     warnings: tuple[str, ...]
+    batch_size: int
+
+
+class _BatchSizeChangedError(Exception):
+    """The engine shrank its batch size, which moves the last bits of scores."""
 
 
 def score_variants(
@@ -81,21 +88,24 @@ def score_variants(
         NumericalError: The model gave a score that is not finite.
         InputFormatError: An input cannot be parsed.
         InputMismatchError: Inputs contradict each other.
-        UsageError: The rows asked for are not there.
+        UsageError: The rows asked for are not there, or the output is an input.
     """
+    refuse_overlap(
+        config.output,
+        [config.vcf, config.fasta, config.model, config.targets, config.contig_map],
+    )
     with OutputLock(config.output), StopRequest() as stop, Fasta(config.fasta) as fasta:
         _refuse_existing(config)
         job = _prepare(config, engine_factory, fasta, stop, command)
-        if _was_published(job):
-            summary = _tidy_up(job)
-        else:
-            summary = _score_and_publish(job)
+        summary = _tidy_up(job) if _was_published(job) else _score_in_one_shape(job)
     summary.require_few_rejects(config.max_rejected_fraction)
     return summary
 
 
 def _refuse_existing(config: ScoringConfig) -> None:
     """Stops at an output that must stay, unless a killed run may have left it untidied."""
+    if config.output.exists() and not config.output.is_file():
+        raise OutputError(f"{config.output}: is not a plain file; choose a file name")
     untidied = (partial_folder(config.output) / "run.json").exists()
     if config.output.exists() and not config.overwrite and not untidied:
         raise _exists(config)
@@ -113,12 +123,19 @@ def _prepare(
     inputs = inspect_inputs(config, fasta)
     report.inputs = dict(inputs.fingerprints)
     reader = RowReader(config, fasta, inputs.names)
-    if "error" in (config.on_bad_record, config.ref_policy):
-        # A fault in the last row must not show after hours of scoring.
+    strict = "error" in (config.on_bad_record, config.ref_policy)
+    if strict:
+        # A fault in the last row must not show after hours of scoring, nor after a long load.
         for _ in reader.checked([inputs.rows], config.max_indel):
             stop.raise_if_requested()
     loaded = engine_factory(config)
     check_engine(loaded, config)
+    if strict:
+        # What depends on the window of the model.
+        engine = loaded.engine
+        geometry = WindowGeometry(engine.sequence_length, engine.target_length)
+        for _ in reader.scoring_rows([inputs.rows], geometry):
+            stop.raise_if_requested()
     stop.raise_if_requested()
     attributes = run_attributes(config, inputs, loaded)
     warnings = [
@@ -132,11 +149,12 @@ def _prepare(
         loaded=loaded,
         reader=reader,
         schema=run_schema(config, inputs, loaded, attributes),
-        partial=PartialRun(config.output, attributes, config.statistics),
+        partial=PartialScores(config.output, attributes, config.statistics),
         stop=stop,
         report=report,
         # The targets table is read twice, by the inputs and by the model.
         warnings=tuple(dict.fromkeys(warnings)),
+        batch_size=loaded.engine.batch_size,
     )
 
 
@@ -163,6 +181,29 @@ def _tidy_up(job: _Job) -> ScoreSummary:
     note = f"{job.config.output}: was complete already"
     warnings = (*job.warnings, note)
     return ScoreSummary(job.config.output, rows, counts, len(rows), 0.0, SelfCheck(0, {}), warnings)
+
+
+def _score_in_one_shape(job: _Job) -> ScoreSummary:
+    """Scores all rows with one batch size, from the first row again after it had to shrink."""
+    while True:
+        try:
+            return _score_and_publish(job)
+        except _BatchSizeChangedError:
+            job.partial.remove()
+            job = _with_new_batch_size(job)
+
+
+def _with_new_batch_size(job: _Job) -> _Job:
+    attributes = run_attributes(job.config, job.inputs, job.loaded)
+    size = job.loaded.engine.batch_size
+    note = f"out of memory at batch size {job.batch_size}: all rows were scored again with {size}"
+    return dataclasses.replace(
+        job,
+        schema=dataclasses.replace(job.schema, attributes=attributes),
+        partial=PartialScores(job.config.output, attributes, job.config.statistics),
+        warnings=(*job.warnings, note),
+        batch_size=size,
+    )
 
 
 def _score_and_publish(job: _Job) -> ScoreSummary:
@@ -207,11 +248,17 @@ def _score_missing(job: _Job, done: list[RowRange], n_resumed: int) -> list[RowR
     ) as progress:
         for warning in job.warnings:
             progress.note(f"warning: {warning}")
-        for piece in cut(gaps, job.loaded.rows_per_piece):
-            job.partial.save(scorer.piece(piece, list(islice(rows, len(piece)))))
-            pieces.append(piece)
-            progress.update(len(piece))
-            job.stop.raise_if_requested()
+        saver = PieceSaver(job.partial, job.loaded.rows_per_piece)
+        for step in cut(gaps, job.loaded.rows_per_step):
+            scored = scorer.piece(step, list(islice(rows, len(step))))
+            if engine.batch_size != job.batch_size:
+                raise _BatchSizeChangedError
+            pieces += saver.add(scored)
+            progress.update(len(step))
+            if job.stop.requested:
+                saver.flush()
+                job.stop.raise_if_requested()
+        pieces += saver.flush()
     return sorted(pieces)
 
 

@@ -9,12 +9,13 @@ import numpy.typing as npt
 from tfgen.effects.config import ScoringConfig
 from tfgen.effects.pieces import Piece, text_array
 from tfgen.effects.protocol import Engine, LoadedEngine, Scores
-from tfgen.effects.rows import ScoringRow
+from tfgen.effects.rows import ScoringRow, longest_allele
 from tfgen.effects.schema import NUMBER_COLUMNS, stored_allele, stored_positions
 from tfgen.effects.selfcheck import SelfCheck, compare, is_chosen
-from tfgen.effects.shards import RowRange
+from tfgen.effects.windows import WindowGeometry
 from tfgen.errors import InputMismatchError, NumericalError
 from tfgen.genome import Status
+from tfgen.io.shards import RowRange
 
 
 class Scorer:
@@ -31,6 +32,9 @@ class Scorer:
         self._config = config
         self._engine = engine
         self._check_next = check_next and config.verify_fraction > 0
+        self._longest_allele = longest_allele(
+            WindowGeometry(engine.sequence_length, engine.target_length)
+        )
 
     def piece(self, rows: RowRange, group: Sequence[ScoringRow]) -> Piece:
         """Scores consecutive rows.
@@ -44,7 +48,7 @@ class Scorer:
         check = self._self_check(scorable, scores)
         places = [index for index, row in enumerate(group) if row.status is Status.OK]
         swapped = [index for index, row in enumerate(scorable) if row.checked.swapped]
-        columns = _row_columns(group)
+        columns = _row_columns(group, self._longest_allele)
         for name in self._config.statistics:
             values = scores[name]
             # 0 - x, because -x makes a negative zero of zero.
@@ -104,7 +108,7 @@ def _require_finite(
         )
 
 
-def _row_columns(group: Sequence[ScoringRow]) -> dict[str, npt.NDArray[Any]]:
+def _row_columns(group: Sequence[ScoringRow], longest_allele: int) -> dict[str, npt.NDArray[Any]]:
     """Every column of the rows but the scores."""
     records = [row.record for row in group]
     variants = [record.variant for record in records]
@@ -122,8 +126,8 @@ def _row_columns(group: Sequence[ScoringRow]) -> dict[str, npt.NDArray[Any]]:
     return {
         "snp": text_array(variant.id for variant in variants),
         "chr": text_array(variant.chrom for variant in variants),
-        "ref_allele": text_array(stored_allele(variant.ref) for variant in variants),
-        "alt_allele": text_array(stored_allele(variant.alt) for variant in variants),
+        "ref_allele": text_array(stored_allele(v.ref, longest_allele) for v in variants),
+        "alt_allele": text_array(stored_allele(v.alt, longest_allele) for v in variants),
         "pos": stored_positions([variant.pos for variant in variants]),
         **{name: np.array(values, NUMBER_COLUMNS[name]) for name, values in numbers.items()},
         "line": np.array([record.line for record in records], np.int64),

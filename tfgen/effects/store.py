@@ -9,10 +9,10 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from tfgen.effects.hdf5 import open_hdf5, safe_dataset
 from tfgen.effects.schema import FORMAT_VERSION, ROW_COLUMNS, TEXT_COLUMNS, AttributeValue
 from tfgen.errors import InputFormatError, UnsupportedInputError
 from tfgen.genome import Status
+from tfgen.io.hdf5 import damage_reported, open_hdf5, safe_dataset
 
 SPELLINGS = MappingProxyType({"ref": "ref_allele", "alt": "alt_allele"})
 """Column names in other writers' files and what they are called here."""
@@ -43,19 +43,23 @@ class ScoreStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = open_hdf5(path)
+        self._file = open_hdf5(path, "a score store that was written to its end")
         try:
-            self.attributes: Mapping[str, AttributeValue] = _attributes(self._file)
-            self._check_version()
-            self._datasets = self._find_datasets()
-            self.columns = tuple(name for name in ROW_COLUMNS if name in self._datasets)
-            self.statistics = self._find_statistics()
-            self.n_rows, self.n_tracks = self._shape()
-            self.target_ids = self._targets("target_ids")
-            self.target_labels = self._targets("target_labels")
+            with damage_reported(path):
+                self._open()
         except BaseException:
             self._file.close()
             raise
+
+    def _open(self) -> None:
+        self.attributes: Mapping[str, AttributeValue] = _attributes(self._file)
+        self._check_version()
+        self._datasets = self._find_datasets()
+        self.columns = tuple(name for name in ROW_COLUMNS if name in self._datasets)
+        self.statistics = self._find_statistics()
+        self.n_rows, self.n_tracks = self._shape()
+        self.target_ids = self._targets("target_ids")
+        self.target_labels = self._targets("target_labels")
 
     def __enter__(self) -> Self:
         """Returns the open store."""
@@ -125,13 +129,8 @@ class ScoreStore:
         return self._datasets[name]
 
     def _read(self, dataset: h5py.Dataset, selection: Any) -> npt.NDArray[Any]:
-        try:
+        with damage_reported(self.path):
             return np.asarray(dataset[selection])
-        except OSError as error:
-            raise InputFormatError(
-                f"{self.path}: {dataset.name} cannot be read; the file is damaged or was "
-                "compressed with a filter that this HDF5 library lacks"
-            ) from error
 
     def _check_version(self) -> None:
         version = str(self.attributes.get("format_version", FORMAT_VERSION))

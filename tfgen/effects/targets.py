@@ -6,7 +6,7 @@ not needed to score. Without an `index` column the rows are the outputs in order
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -27,7 +27,7 @@ class TargetTable:
     Attributes:
         path: File that it was read from, for messages.
         indices: 0-based output of the model head for each row.
-        identifiers: Identifier of each track; need not be unique.
+        identifiers: Identifier of each track.
         descriptions: Description of each track.
         warnings: What the user should know about the table.
     """
@@ -67,50 +67,27 @@ class TargetTable:
                 )
         return self
 
-    def select(self, identifiers: Sequence[str]) -> "TargetTable":
-        """The rows with these identifiers, in the order asked for.
-
-        Raises:
-            InputMismatchError: An identifier is missing, repeated in the table, or asked for
-                twice.
-        """
-        rows = [self._row(identifier) for identifier in identifiers]
-        if len(set(rows)) != len(rows):
-            raise InputMismatchError(
-                f"{self.path}: a track is asked for twice in {','.join(identifiers)}; "
-                "name each once"
-            )
-        return TargetTable(
-            self.path,
-            _pick(self.indices, rows),
-            _pick(self.identifiers, rows),
-            _pick(self.descriptions, rows),
-            self.warnings,
-        )
-
-    def _row(self, identifier: str) -> int:
-        count = self.identifiers.count(identifier)
-        if count != 1:
-            found = "is not in the table" if count == 0 else f"stands in {count} rows"
-            raise InputMismatchError(
-                f"{self.path}: track {identifier!r} {found}; a track chosen by its identifier "
-                "must be there exactly once"
-            )
-        return self.identifiers.index(identifier)
-
 
 def read_targets(path: Path) -> TargetTable:
     """Reads a targets table.
 
     Raises:
-        InputFormatError: No column `identifier` or `description`, no rows, or an index that is
-            no whole number, is negative or is repeated.
+        InputFormatError: No column `identifier` or `description`, no rows, an identifier that is
+            repeated, or an index that is no whole number, is negative or is repeated.
         OSError: The file cannot be read.
     """
     columns = read_table(path, required=("identifier", "description"))
     identifiers = columns["identifier"]
     if not identifiers:
         raise InputFormatError(f"{path}: no tracks; expected a row for each track to score")
+    lines: dict[str, int] = {}
+    for line, identifier in enumerate(identifiers, start=2):
+        if identifier in lines:
+            raise InputFormatError(
+                f"{path}:{line}: identifier {identifier!r} stands in line {lines[identifier]} as "
+                "well; name each track once"
+            )
+        lines[identifier] = line
     warnings: tuple[str, ...] = ()
     if "index" in columns:
         indices = tuple(_indices(path, columns["index"]))
@@ -137,7 +114,3 @@ def _indices(path: Path, texts: Iterable[str]) -> Iterable[int]:
             )
         lines[index] = line
         yield index
-
-
-def _pick(values: Sequence[_T], rows: Sequence[int]) -> tuple[_T, ...]:
-    return tuple(values[row] for row in rows)

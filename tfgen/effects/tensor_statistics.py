@@ -7,6 +7,7 @@ import tensorflow as tf
 from tfgen.effects.statistics import STATISTICS
 from tfgen.effects.windows import WindowGeometry, WindowMode
 from tfgen.enformer.config import BIN_SIZE
+from tfgen.errors import UsageError
 
 
 def tensor_statistics(
@@ -22,6 +23,9 @@ def tensor_statistics(
 
     Returns:
         `[tracks]` float32 for each name.
+
+    Raises:
+        UsageError: There is no such statistic.
     """
     results = {}
     for name in names:
@@ -30,9 +34,11 @@ def tensor_statistics(
         elif name == "SAR":
             log_ratio = tf.math.log1p(alternative) - tf.math.log1p(reference)
             value = _sum(log_ratio / tf.math.log(2.0))
-        else:
+        elif name == "tCRA":
             pair = slice(first_bin, first_bin + 2)
             value = _sum(alternative[pair] - reference[pair]) / 2.0
+        else:
+            raise UsageError(f"no statistic is called {name!r}; expected {', '.join(STATISTICS)}")
         results[name] = value
     return results
 

@@ -13,7 +13,6 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from tfgen.effects.hdf5 import create_hdf5
 from tfgen.effects.percentiles import track_percentiles
 from tfgen.effects.schema import (
     PERCENTILES,
@@ -22,6 +21,7 @@ from tfgen.effects.schema import (
     definitions,
     stored_scores,
 )
+from tfgen.io.hdf5 import create_hdf5
 
 # Text and flags shrink well. Scores do not (by an eighth, at a twentieth of the speed).
 COMPRESSION: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
@@ -58,13 +58,22 @@ def write_store(
 
         for name, value in sorted(schema.attributes.items()):
             file.attrs[name] = value
-        _write_rows(file, schema, source, ROW_COLUMNS, after_block)
+        for rows, columns in _by_block_rows(schema, ROW_COLUMNS).items():
+            _write_rows(file, schema, source, columns, rows, after_block)
         file.create_dataset("target_ids", data=_texts(schema.target_ids))
         file.create_dataset("target_labels", data=_texts(schema.target_labels))
         for name, definition in definitions(schema.statistics).items():
-            _write_rows(file, schema, source, (name,), after_block)
+            _write_rows(file, schema, source, (name,), schema.block_rows(name), after_block)
             file[name].attrs["definition"] = definition
         _write_percentiles(file, schema, after_block)
+
+
+def _by_block_rows(schema: StoreSchema, columns: Sequence[str]) -> dict[int, list[str]]:
+    """Columns that are written in the same steps, so that wide text is not held by the thousand."""
+    groups: dict[int, list[str]] = {}
+    for column in columns:
+        groups.setdefault(schema.block_rows(column), []).append(column)
+    return groups
 
 
 def _write_rows(
@@ -72,13 +81,14 @@ def _write_rows(
     schema: StoreSchema,
     source: RowSource,
     columns: Sequence[str],
+    block_rows: int,
     after_block: Callable[[], None],
 ) -> None:
     """Writes some row columns or statistics, one block of rows at a time."""
     for column in columns:
         _create(file, schema, column)
-    for start in range(0, schema.n_rows, max(1, schema.block_rows)):
-        stop = min(start + schema.block_rows, schema.n_rows)
+    for start in range(0, schema.n_rows, max(1, block_rows)):
+        stop = min(start + block_rows, schema.n_rows)
         values = source.read(columns, start, stop)
         for column in columns:
             block = values[column]

@@ -16,6 +16,9 @@ from tfgen.errors import InputFormatError, UsageError
 BIN_SIZE = 128
 """Bases per output bin: the stem and six tower stages halve the length seven times."""
 
+LONGEST_BASIS = 65_536
+"""Most bins that a position basis is made for: 8 Mb of sequence."""
+
 TOWER_STAGES = 6
 POSITION_FAMILIES = 3
 PUBLISHED_HEADS = (("human", 5313), ("mouse", 1643))
@@ -120,6 +123,10 @@ class EnformerConfig:
             raise UsageError(
                 f"target_length is {self.target_length}; {self.num_bins} bins cannot be cropped "
                 "to it equally on both sides"
+            )
+        if self.basis_length > LONGEST_BASIS:
+            raise UsageError(
+                f"basis_length is {self.basis_length}; it can be at most {LONGEST_BASIS}"
             )
         if self.basis_length < self.num_bins:
             raise UsageError(

@@ -3,7 +3,9 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
+from tfgen.enformer.assembly import assembly_of
 from tfgen.enformer.card import CARD_NAME, ModelCard
 from tfgen.enformer.checkpoint import CheckpointFile
 from tfgen.enformer.config import BIN_SIZE
@@ -38,6 +40,7 @@ def export_checkpoint(
     output: Path,
     *,
     lengths: ModelLengths | None = None,
+    position_basis: Literal["reference", "float64"] | None = None,
     targets: Mapping[str, Path] | None = None,
     fasta_index: Path | None = None,
     overwrite: bool = False,
@@ -49,6 +52,7 @@ def export_checkpoint(
             its own lengths, targets and contigs; what is given here replaces them.
         output: Folder to write.
         lengths: Lengths of the model.
+        position_basis: As in `EnformerConfig`; for a checkpoint `reference` by default.
         targets: Head -> targets table to put into the model.
         fasta_index: `.fai` of the training genome.
         overwrite: Whether an existing folder is replaced.
@@ -74,6 +78,7 @@ def export_checkpoint(
         sequence_length=bases,
         target_length=_given(lengths.target_length, known.config.target_length),
         basis_length=_given(lengths.basis_length, basis),
+        position_basis=position_basis or known.config.position_basis,
     )
     contig_lengths = known.contig_lengths if fasta_index is None else _read_index(fasta_index)
     own_targets = {organism: checkpoint / name for organism, name in known.targets.items()}
@@ -98,7 +103,9 @@ def _known(checkpoint: Path) -> tuple[CheckpointFile, ModelCard]:
         return CheckpointFile(variables_prefix(checkpoint)), card
     file = CheckpointFile(checkpoint)
     source = f"{Path(file.prefix).name} ({file.layout} layout), sha256 {file.sha256()}"
-    return file, ModelCard(config=file.config(), input_length=_INPUT_LENGTH, source=source)
+    config = file.config()
+    contigs = assembly_of(config.heads)
+    return file, ModelCard(config, _INPUT_LENGTH, contig_lengths=contigs, source=source)
 
 
 def _given(value: int | None, default: int) -> int:

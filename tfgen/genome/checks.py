@@ -49,6 +49,7 @@ def check_variant(
     names: ContigNames,
     max_indel: int = DEFAULT_MAX_INDEL,
     ref_policy: ReferencePolicy = "skip",
+    max_allele: int | None = None,
 ) -> CheckedVariant:
     """Compares a variant with the genome and says whether it can be used.
 
@@ -60,11 +61,11 @@ def check_variant(
         variant: Alleles in any case, contig name as in the variant file.
         fasta: The genome.
         names: Mapping of contig names to the FASTA's.
-        max_indel: Most bases that a variant may add or remove. No allele may be longer than this
-            plus the one base that anchors an indel.
+        max_indel: Most bases that a variant may add or remove.
         ref_policy: For a reference allele that is not in the genome: "skip" reports
             `REF_MISMATCH`; "swap" exchanges the alleles when the alternative allele is what the
             genome has (never the strand), and reports `REF_MISMATCH` otherwise; "error" raises.
+        max_allele: Most bases of either allele; None allows any.
 
     Raises:
         UsageError: `ref_policy` is none of the three.
@@ -82,13 +83,13 @@ def check_variant(
     if variant.start < 0 or variant.end > contig_length:
         detail = f"{variant.pos}-{variant.end} is not within 1-{contig_length} of {chrom}"
         return CheckedVariant(variant, Status.POS_RANGE, detail=detail)
-    status, detail = _allele_status(variant, max_indel)
+    status, detail = _allele_status(variant, max_indel, max_allele)
     if status is not Status.OK:
         return CheckedVariant(variant, status, detail=detail)
     return _check_reference(variant, fasta, ref_policy)
 
 
-def _allele_status(variant: Variant, max_indel: int) -> tuple[Status, str]:
+def _allele_status(variant: Variant, max_indel: int, max_allele: int | None) -> tuple[Status, str]:
     """What is wrong with the alleles themselves, whatever the genome."""
     status = _alt_status(variant.alt)
     if status is not Status.OK:
@@ -98,10 +99,12 @@ def _allele_status(variant: Variant, max_indel: int) -> tuple[Status, str]:
             return Status.NON_ACGT, f"{name} {shorten(allele)!r} has letters other than A C G T N"
     if variant.ref == variant.alt:
         return Status.REF_EQ_ALT, f"REF and ALT are both {shorten(variant.ref)}"
-    longest = max(len(variant.ref), len(variant.alt))
-    if abs(variant.length_change) > max_indel or longest > max_indel + 1:
-        detail = f"alleles of {len(variant.ref)} and {len(variant.alt)} bp; at most {max_indel} bp"
-        return Status.INDEL_TOO_LONG, f"{detail} may change"
+    lengths = f"alleles of {len(variant.ref)} and {len(variant.alt)} bp"
+    if abs(variant.length_change) > max_indel:
+        detail = f"{lengths}; at most {max_indel} bp may be added or removed"
+        return Status.INDEL_TOO_LONG, detail
+    if max_allele is not None and max(len(variant.ref), len(variant.alt)) > max_allele:
+        return Status.INDEL_TOO_LONG, f"{lengths}; an allele may have at most {max_allele} bp"
     return Status.OK, ""
 
 

@@ -29,8 +29,11 @@ def compression(path: Path) -> Compression:
     """How a file is compressed, by its first bytes.
 
     Raises:
-        InputFormatError: The file does not exist or cannot be read.
+        InputFormatError: The file does not exist, cannot be read, or is a pipe.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        # Every input is read more than once, and opening a pipe could wait for ever.
+        raise InputFormatError(f"{path}: is a pipe or a device; save its contents to a file first")
     try:
         with path.open("rb") as handle:
             head = handle.read(BGZF_HEADER_BYTES)

@@ -91,7 +91,9 @@ def require_common_contig(
         InputMismatchError: No contig in common; the message shows three names of each file.
     """
     seen = list(seen)
-    if seen and all(names.resolve(name) is None for name in seen):
+    # All of them, so that `names.renamed` is complete.
+    found = [name for name in seen if names.resolve(name) is not None]
+    if seen and not found:
         raise InputMismatchError(
             f"{variants_path} and {fasta_path} have no contig in common: the first has "
             f"{_examples(seen)}, the second {_examples(names.fasta_contigs)}; use the matching "

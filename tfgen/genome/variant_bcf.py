@@ -59,5 +59,5 @@ def _next(records: pysam.VariantFile) -> pysam.VariantRecord | None:
 
 def _site(number: int, record: pysam.VariantRecord) -> Site:
     """The first five columns of a record, alleles in upper case."""
-    alts = tuple(alt.upper() for alt in record.alts or (".",))
+    alts = upper_alleles(record.alts or (".",))
     return Site(number, record.chrom, record.pos, record.id or ".", record.ref.upper(), alts)

@@ -114,10 +114,10 @@ class VariantText:
         chrom = self._decoded(number, fields[0])
         name = self._decoded(number, fields[2])
         ref = self._decoded(number, fields[3].upper())
-        alt = self._decoded(number, fields[4].upper())
+        alts = self._decoded(number, fields[4]).split(",")
         if not chrom:
             raise self._error(number, "the contig name is empty")
-        return Site(number, chrom, int(fields[1]), name or ".", ref, tuple(alt.split(",")))
+        return Site(number, chrom, int(fields[1]), name or ".", ref, upper_alleles(alts))
 
     def _decoded(self, number: int, field: bytes) -> str:
         try:

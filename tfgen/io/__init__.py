@@ -7,6 +7,7 @@ of how it came to be.
 from tfgen.io.atomic import new_directory, new_file, publish, write_json, write_text
 from tfgen.io.digest import sha256_file, sha256_files
 from tfgen.io.lock import OutputLock
+from tfgen.io.overlap import refuse_overlap
 from tfgen.io.progress import Progress
 from tfgen.io.provenance import RunReport, input_fingerprint, library_versions
 from tfgen.io.rejects import RejectLog
@@ -28,6 +29,7 @@ __all__ = [
     "new_file",
     "publish",
     "read_table",
+    "refuse_overlap",
     "require_free_space",
     "sha256_file",
     "sha256_files",

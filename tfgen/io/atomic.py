@@ -1,25 +1,32 @@
 """Files and directories that appear complete or not at all.
 
 A new output is written beside its final place, brought to the disk, and renamed. A process that is
-killed leaves the former output as it was.
+killed leaves the former output as it was; a former directory may have to be put back by the next
+run (see `new_directory`).
 """
 
 import errno
 import json
 import math
 import os
+import re
 import shutil
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
 from tfgen.errors import OutputError
-from tfgen.io.lock import process_is_alive
+from tfgen.io.processes import process_is_alive
 from tfgen.io.space import format_bytes, free_bytes
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+_RETIRED = "-old"  # end of the name of a directory that is being replaced
+
+# The directories that this process is filling.
+_in_use: set[Path] = set()
 
 
 def publish(partial: Path, final: Path) -> None:
@@ -45,7 +52,9 @@ def publish(partial: Path, final: Path) -> None:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[TextIO]:
-    """Opens a UTF-8 text file that appears under its name only when the block succeeds.
+    r"""Opens a UTF-8 text file that appears under its name only when the block succeeds.
+
+    What has no UTF-8 form, as a byte of a file name that is no text, is written as `\udcXX`.
 
     Args:
         path: Final name, in an existing folder; an existing file is replaced at the end.
@@ -59,7 +68,7 @@ def new_file(path: Path) -> Iterator[TextIO]:
     _require_plain_file(path)
     partial = path.with_name(f"{path.name}.partial-{os.getpid()}-{os.urandom(4).hex()}")
     try:
-        stream = partial.open("x", encoding="utf-8", newline="")
+        stream = partial.open("x", encoding="utf-8", errors="backslashreplace", newline="")
     except OSError as error:
         raise _write_error(path, error) from error
     try:
@@ -84,16 +93,17 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Writes JSON in one step: sorted keys, indent 1, a newline at the end.
+    """Writes JSON in one step: ASCII, sorted keys, indent 1, a newline at the end.
 
-    Paths become strings, numpy scalars and arrays numbers and lists, and tuples lists.
-    NaN and infinities become null, because JSON has no word for them.
+    ASCII holds any text, also a file name that is no UTF-8. Paths become strings, numpy scalars
+    and arrays numbers and lists, and tuples lists. NaN and infinities become null, because JSON
+    has no word for them.
 
     Raises:
         OutputError: As `new_file`.
         TypeError: `value` holds something else that JSON cannot express.
     """
-    text = json.dumps(_plain(value), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_plain(value), sort_keys=True, indent=1, allow_nan=False)
     write_text(path, text + "\n")
 
 
@@ -101,26 +111,32 @@ def write_json(path: Path, value: object) -> None:
 def new_directory(path: Path, overwrite: bool = False) -> Iterator[Path]:
     """Fills a directory that appears under its name only when the block succeeds.
 
+    Two directories cannot be swapped in one step: between two renames at the very end neither has
+    the name. A process that is killed there leaves the former directory under the name
+    `PATH.partial-HOST-PID-old`, and the next call for the same path on that machine puts it back
+    before it looks whether `path` exists.
+
     Args:
         path: Final name; missing parents are made.
         overwrite: Replace an existing directory. It stays until the new one is complete.
 
     Yields:
-        A fresh directory beside `path`. It is removed when the block raises, and what a killed
-        process left behind is removed by the next run.
+        A fresh directory beside `path`. It is removed when the block raises; what a killed process
+        left is removed by the next call for the same path on that machine.
 
     Raises:
         OutputError: `path` exists, is not ours to replace, or cannot be written.
     """
-    _require_replaceable(path, overwrite)
-    host = socket.gethostname()
-    partial = path.with_name(f"{path.name}.partial-{host}-{os.getpid()}")
+    partial = path.with_name(f"{path.name}.partial-{socket.gethostname()}-{os.getpid()}")
     try:
+        _settle_left_overs(path)
+        _require_replaceable(path, overwrite)
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_left_overs(path, host)
         partial.mkdir()
     except OSError as error:
         raise _write_error(path, error) from error
+    mark = partial.resolve()
+    _in_use.add(mark)
     try:
         yield partial
         _require_replaceable(path, overwrite)
@@ -130,38 +146,67 @@ def new_directory(path: Path, overwrite: bool = False) -> Iterator[Path]:
         if isinstance(error, OSError) and error.errno in _DISK_FULL:
             raise _write_error(path, error) from error
         raise
+    finally:
+        _in_use.discard(mark)
 
 
 def _publish_directory(partial: Path, final: Path) -> None:
     """Syncs every file of `partial` and swaps it in for `final`."""
-    retired = final.with_name(f"{partial.name}-old")
+    retired = partial.with_name(partial.name + _RETIRED)
     try:
         for folder, _, names in os.walk(partial):
             for name in names:
                 _sync(Path(folder, name))
             _sync(Path(folder))
-        replaces = final.exists()
-        if replaces:
-            final.rename(retired)
         try:
+            if final.exists():
+                final.rename(retired)
             partial.rename(final)
-        except OSError:
-            if replaces:
+        except BaseException:
+            if retired.exists() and not final.exists():
                 retired.rename(final)
             raise
         _sync(final.parent)
     except OSError as error:
         raise _write_error(final, error) from error
-    shutil.rmtree(retired, ignore_errors=True)
+    if retired.exists():
+        _remove_retired(retired)
 
 
-def _remove_left_overs(path: Path, host: str) -> None:
-    """Removes the unfinished directories of processes that have died on this machine."""
-    start = f"{path.name}.partial-{host}-"
-    for sibling in path.parent.iterdir():
-        pid = sibling.name.removeprefix(start)
-        if sibling.name.startswith(start) and pid.isdecimal() and not process_is_alive(int(pid)):
+def _remove_retired(retired: Path) -> None:
+    """Removes a former directory, first its name: half of it must never be put back."""
+    with suppress(OSError):
+        rubbish = retired.with_name(retired.name.removesuffix(_RETIRED))
+        retired.rename(rubbish)
+        shutil.rmtree(rubbish, ignore_errors=True)
+
+
+def _settle_left_overs(path: Path) -> None:
+    """Puts back or removes what processes that have died on this machine left of `path`."""
+    if not path.parent.is_dir():
+        return
+    start = re.escape(f"{path.name}.partial-{socket.gethostname()}-")
+    left_over = re.compile(rf"{start}([0-9]+)({_RETIRED})?")
+    # In the order of names, in which a new directory comes before the one that it was to replace.
+    for sibling in sorted(path.parent.iterdir()):
+        match = left_over.fullmatch(sibling.name)
+        if match is None or _is_in_use(sibling, int(match[1])):
+            continue
+        if match[2] is None:
             shutil.rmtree(sibling, ignore_errors=True)
+        elif os.path.lexists(path):
+            _remove_retired(sibling)
+        else:
+            # Another process may have been faster.
+            with suppress(FileNotFoundError):
+                sibling.rename(path)
+
+
+def _is_in_use(partial: Path, pid: int) -> bool:
+    """Whether the process that made a directory still runs; a pid may be ours by reuse."""
+    if pid == os.getpid():
+        return partial.with_name(partial.name.removesuffix(_RETIRED)).resolve() in _in_use
+    return process_is_alive(pid)
 
 
 def _require_replaceable(path: Path, overwrite: bool) -> None:
@@ -173,11 +218,14 @@ def _require_replaceable(path: Path, overwrite: bool) -> None:
     if not overwrite:
         raise OutputError(f"{path}: exists; choose another output or pass --overwrite")
     resolved = path.resolve()
-    if Path.cwd().is_relative_to(resolved) or Path.home().is_relative_to(resolved):
-        raise OutputError(
-            f"{path}: holds the current or the home folder and is not replaced; "
-            "choose another output"
-        )
+    for find in (Path.cwd, Path.home):
+        # The current folder may have been removed, and a user of a container may have no home.
+        with suppress(OSError, RuntimeError):
+            if find().resolve().is_relative_to(resolved):
+                raise OutputError(
+                    f"{path}: holds the current or the home folder and is not replaced; "
+                    "choose another output"
+                )
 
 
 def _require_plain_file(path: Path) -> None:

@@ -28,16 +28,30 @@ def sha256_files(root: Path, names: Iterable[str]) -> str:
         names: Their names relative to `root`, with `/` between folders.
 
     Raises:
-        InputFormatError: A name that leads out of `root` or holds a line break.
+        InputFormatError: A name that leads out of `root`, holds a line break, or that no file can
+            have.
         OSError: A file cannot be read.
     """
     digest = hashlib.sha256()
-    for name in sorted(set(names), key=lambda text: text.encode()):
-        pure = PurePosixPath(name)
-        if pure.is_absolute() or ".." in pure.parts or "\n" in name:
-            raise InputFormatError(
-                f"{root}: {name!r} is not the name of a file below this folder; "
-                "give names relative to it, without '..'"
-            )
-        digest.update(f"{sha256_file(root / pure)}  {name}\n".encode())
+    for written, name in sorted((_file_name(root, name), name) for name in set(names)):
+        digest.update(sha256_file(root / name).encode() + b"  " + written + b"\n")
     return digest.hexdigest()
+
+
+def _file_name(root: Path, name: str) -> bytes:
+    """A name as it is on the disk.
+
+    Raises:
+        InputFormatError: No name of a file below `root`.
+    """
+    pure = PurePosixPath(name)
+    try:
+        written = name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        written = b""
+    if not written or pure.is_absolute() or ".." in pure.parts or {"\n", "\0"} & set(name):
+        raise InputFormatError(
+            f"{root}: {name!r} is not the name of a file below this folder; "
+            "give names relative to it, without '..'"
+        )
+    return written

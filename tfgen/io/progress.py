@@ -31,7 +31,8 @@ class Progress:
 
     On a terminal one line is rewritten; elsewhere a line is written every `interval_s` seconds and
     at the end, so that the log of a batch job stays short. A stream that breaks is given up
-    quietly: a closed terminal must not end a run of hours.
+    quietly: a closed terminal must not end a run of hours. Characters that the stream cannot show
+    are written as escapes.
 
     Args:
         total: Number of units in all, or None if unknown.
@@ -141,6 +142,9 @@ class Progress:
             self._write(f"{text}\n")
 
     def _write(self, text: str) -> None:
+        # The error of a character that the stream cannot show is a ValueError too.
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        text = text.encode(encoding, "backslashreplace").decode(encoding)
         try:
             self._stream.write(text)
             self._stream.flush()

@@ -7,9 +7,9 @@ import h5py
 import numpy as np
 import pytest
 
-from tfgen.effects import hdf5
-from tfgen.effects.hdf5 import create_hdf5, open_hdf5, safe_dataset
 from tfgen.errors import InputFormatError, OutputError
+from tfgen.io import hdf5
+from tfgen.io.hdf5 import create_hdf5, open_hdf5, safe_dataset
 
 
 def write(path, **datasets):
@@ -32,7 +32,7 @@ FULL_DISK = """
 import resource, sys
 import numpy as np
 from pathlib import Path
-from tfgen.effects.hdf5 import create_hdf5
+from tfgen.io.hdf5 import create_hdf5
 from tfgen.errors import OutputError
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
 try:
@@ -111,8 +111,15 @@ def test_other_files_are_refused(tmp_path, content):
 def test_a_cut_file_is_refused(tmp_path):
     path = write(tmp_path / "a.h5", x=np.arange(10_000))
     path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(InputFormatError, match="not a complete HDF5 file"):
+    message = "not a complete HDF5 file; expected one that was written to its end"
+    with pytest.raises(InputFormatError, match=message):
         open_hdf5(path)
+
+
+def test_the_caller_says_what_was_expected(tmp_path):
+    (tmp_path / "a.h5").write_bytes(b"")
+    with pytest.raises(InputFormatError, match="not a complete HDF5 file; expected a panel$"):
+        open_hdf5(tmp_path / "a.h5", "a panel")
 
 
 def test_a_missing_file_is_named(tmp_path):

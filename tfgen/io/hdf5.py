@@ -1,5 +1,6 @@
 """HDF5 files that are safe to write on a full disk and safe to read from a stranger."""
 
+import errno
 import io
 import math
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from typing import Any
 
 import h5py
 
-from tfgen.errors import InputFormatError, OutputError
+from tfgen.errors import InputFormatError, OutputError, TfgenError
 from tfgen.io import format_bytes
 from tfgen.io.space import free_bytes
 
@@ -93,20 +94,47 @@ def create_hdf5(path: Path) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
         check()
 
 
-def open_hdf5(path: Path) -> h5py.File:
+def open_hdf5(path: Path, expected: str = "one that was written to its end") -> h5py.File:
     """Opens an HDF5 file for reading.
+
+    Args:
+        path: The file.
+        expected: What the file should be, for the message.
 
     Raises:
         InputFormatError: The file is no HDF5 file, or is cut short.
         FileNotFoundError: There is no such file.
+        OutputError: This process has too many open files.
     """
     if not path.is_file():
         raise FileNotFoundError(2, "No such file", str(path))
     try:
         return h5py.File(path, "r")
     except OSError as error:
+        if error.errno == errno.EMFILE:
+            raise OutputError(
+                f"{path}: too many files are open at once; raise the limit (ulimit -n)"
+            ) from error
+        raise InputFormatError(f"{path}: not a complete HDF5 file; expected {expected}") from error
+
+
+@contextmanager
+def damage_reported(path: Path) -> Iterator[None]:
+    """Turns what the HDF5 library raises on damaged files into an error that names the file.
+
+    Raises:
+        InputFormatError: The block raised one of the many errors of the library.
+    """
+    try:
+        yield
+    except TfgenError:
+        raise
+    except FileNotFoundError:
+        raise
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError) as error:
         raise InputFormatError(
-            f"{path}: not a complete HDF5 file; expected a score store that was written to its end"
+            f"{path}: is damaged, or uses a filter that this HDF5 library lacks "
+            f"({type(error).__name__}: {error})"
         ) from error
 
 

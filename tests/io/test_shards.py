@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfgen.effects.shards import RowRange, choose_rows, parse_rows, shard_range
 from tfgen.errors import UsageError
+from tfgen.io.shards import RowRange, choose_rows, parse_rows, shard_range
 
 
 @given(st.integers(0, 10_000), st.integers(1, 50))
@@ -32,7 +32,7 @@ def test_rows_in_the_wrong_order_are_refused():
 
 
 def test_rows_past_the_file_are_refused():
-    with pytest.raises(UsageError, match="rows 0:11 reach past the 10 rows"):
+    with pytest.raises(UsageError, match="rows 0:11 reach past the 10 rows of the input"):
         choose_rows(10, "0:11", 0, 1)
 
 

@@ -1,4 +1,4 @@
-"""Which rows of a variant file one run scores."""
+"""Which rows of an input one run works on."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from tfgen.errors import UsageError
 
 @dataclass(frozen=True, slots=True, order=True)
 class RowRange:
-    """Rows start..stop of a variant file, 0-based and half-open; one row per ALT.
+    """Rows start..stop of an input, 0-based and half-open; a VCF has one row per ALT.
 
     Raises:
         UsageError: The range is negative or ends before it starts.
@@ -34,7 +34,7 @@ def shard_range(n_rows: int, shard_index: int, num_shards: int) -> RowRange:
     """The rows of one shard: consecutive shards of nearly equal size cover 0..n_rows once.
 
     Args:
-        n_rows: Rows of the whole file.
+        n_rows: Rows of the whole input.
         shard_index: 0-based index of the shard.
         num_shards: Number of shards.
 
@@ -68,17 +68,17 @@ def choose_rows(n_rows: int, rows: str, shard_index: int, num_shards: int) -> Ro
     """The rows of a run: those named, else those of its shard.
 
     Args:
-        n_rows: Rows of the whole file.
+        n_rows: Rows of the whole input.
         rows: START:STOP, or empty.
         shard_index: 0-based index of the shard.
         num_shards: Number of shards.
 
     Raises:
-        UsageError: The range reaches past the file.
+        UsageError: The range reaches past the input.
     """
     if not rows:
         return shard_range(n_rows, shard_index, num_shards)
     chosen = parse_rows(rows)
     if chosen.stop > n_rows:
-        raise UsageError(f"rows {chosen} reach past the {n_rows} rows of the variant file")
+        raise UsageError(f"rows {chosen} reach past the {n_rows} rows of the input")
     return chosen
