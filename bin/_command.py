@@ -15,6 +15,7 @@ the options and calls one library function:
 """
 
 import errno
+import io
 import os
 import sys
 import textwrap
@@ -46,6 +47,7 @@ def run(main: Callable[[flags.FlagValues], int | None]) -> NoReturn:
     Args:
         main: Gets the parsed flags; returns an exit code, or None for 0.
     """
+    _prepare_stdout()
     try:
         code = _exit_code(main, sys.argv)
         sys.stdout.flush()
@@ -57,6 +59,14 @@ def run(main: Callable[[flags.FlagValues], int | None]) -> NoReturn:
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _prepare_stdout() -> None:
+    """Makes printing safe: file names need not be text, and stdout may have been closed."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def import_tensorflow() -> None:
@@ -90,6 +100,8 @@ def _exit_code(main: Callable[[flags.FlagValues], int | None], argv: list[str]) 
         return 0
     try:
         extra = flags.FLAGS(argv)[1:]
+    except UnicodeDecodeError:
+        return _fail(_USAGE, "the file of --flagfile is not UTF-8 text", "--help")
     except flags.Error as error:
         message = str(error).partition(": required: ")
         return _fail(_USAGE, f"required: {message[2]}" if message[1] else message[0], "--help")
@@ -112,11 +124,11 @@ def _call(main: Callable[[flags.FlagValues], int | None]) -> int:
         return _fail(_INTERRUPTED, "interrupted")
     except TfgenError as error:
         return _fail(error.exit_code, str(error))
-    except FileNotFoundError as error:
-        # Outputs report their folders themselves: what is missing here is an input.
-        return _fail(InputFormatError.exit_code, _os_error_line(error))
     except OSError as error:
-        return _fail(_output_error_code(), _os_error_line(error))
+        # Outputs report their folders themselves: what is missing here is an input.
+        missing = isinstance(error, FileNotFoundError)
+        code = InputFormatError.exit_code if missing else _output_error_code()
+        return _fail(code, _os_error_line(error))
     except Exception as error:  # noqa: BLE001  the last line of defence
         line = f"{type(error).__name__}: {error} (run with --debug for the traceback)"
         return _fail(_INTERNAL, line, kind="internal error")

@@ -8,7 +8,6 @@ is looked up in the model folder: the environment variable TFGEN_MODELS, by defa
 ~/.cache/tfgen/models.
 """
 
-import dataclasses
 import os
 import shlex
 from collections.abc import Mapping
@@ -18,15 +17,12 @@ from typing import TYPE_CHECKING
 
 from tfgen.enformer.assembly import assembly_of
 from tfgen.enformer.card import CARD_NAME
-from tfgen.enformer.config import EnformerConfig
+from tfgen.enformer.config import EnformerConfig, is_of_published_size
 from tfgen.errors import InputFormatError, UntrustedModelError, UsageError
 
 if TYPE_CHECKING:
     from tfgen.enformer.model import Enformer
     from tfgen.enformer.saved_model import ForeignModel
-
-
-_PUBLISHED = EnformerConfig()
 
 
 @dataclass(frozen=True)
@@ -144,7 +140,7 @@ def load_foreign(model: str | Path, allow_untrusted: bool) -> "ForeignModel":
 
 def _require_published_shape(path: Path, config: EnformerConfig) -> None:
     """Refuses a checkpoint of another model than the published one, since none says its lengths."""
-    if config != dataclasses.replace(_PUBLISHED, heads=config.heads):
+    if not is_of_published_size(config):
         raise UsageError(
             f"{path}: not of the published size ({config.channels} channels, "
             f"{config.num_transformer_layers} transformer layers), and a checkpoint does not say "

@@ -314,3 +314,18 @@ def test_tensorflow_is_quiet_unless_debugging(script, monkeypatch, arguments, le
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
     body = "print(os.environ.get('TF_CPP_MIN_LOG_LEVEL'))"
     assert script(body, *GOOD, *arguments).stdout == f"{level}\n"
+
+
+def test_a_flagfile_that_is_no_text_is_one_line(script, tmp_path):
+    (tmp_path / "flags.cfg").write_bytes(b"--vcf=\xff\xfe")
+    done = script("pass", "--flagfile=flags.cfg")
+    assert_fails(done, 2, "error: the file of --flagfile is not UTF-8 text (see --help)")
+
+
+def test_a_path_that_is_no_text_can_be_printed(script):
+    assert script(r"print('caf\udce9.h5')", *GOOD).stdout == "caf\\udce9.h5\n"
+
+
+def test_a_closed_stdout_is_no_error(script):
+    done = script("print('done')", *GOOD, preexec_fn=lambda: os.close(1))
+    assert (done.returncode, done.stderr) == (0, "")

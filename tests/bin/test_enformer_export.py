@@ -115,7 +115,11 @@ def test_a_mistake_on_the_command_line_is_one_line(tmp_path, arguments, code, me
     ("arguments", "code", "message"),
     [
         (("--checkpoint=missing",), 3, "missing: no checkpoint here; expected PREFIX.index"),
-        (("--checkpoint={weights}/hub", "--trunk_length=1000"), 2, "sequence_length is 1000"),
+        (
+            ("--checkpoint={weights}/hub", "--trunk_length=1000", "--target_length=2"),
+            2,
+            "sequence_length is 1000",
+        ),
         (
             ("--checkpoint={weights}/hub", *LENGTHS, "--targets=rat={weights}/targets.txt"),
             2,

@@ -297,7 +297,7 @@ def test_a_checkpoint_of_the_published_model_has_its_lengths(load, checkpoint, m
     published = replace(
         CONFIG, sequence_length=196_608, target_length=896, basis_length=1536, heads=(("x", 1),)
     )
-    monkeypatch.setattr("tfgen.models._PUBLISHED", published)
+    monkeypatch.setattr("tfgen.enformer.config._PUBLISHED", published)
     loaded = load(checkpoint)
     assert (loaded.engine.sequence_length, loaded.engine.target_length) == (196_608, 896)
     assert (loaded.engine.n_tracks, loaded.engine.batch_size) == (5, 1)

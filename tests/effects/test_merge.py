@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import resource
 
 import h5py
 import numpy as np
@@ -211,3 +212,13 @@ def test_the_merged_store_says_it_is_whole(config):
         assert [store.attributes[name] for name in ("row_start", "row_stop", "rows_total")] == [
             *(0, N_ROWS, N_ROWS)
         ]
+
+
+def test_many_shards_may_be_open_at_once(config):
+    names = [shard(config, f"{row}:{row + 1}", f"p{row}.h5") for row in range(N_ROWS)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (50, hard))
+    try:
+        assert merge(config, *names).read_bytes() == config.output.read_bytes()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -77,28 +77,45 @@ def saver(tmp_path):
 
 def test_steps_are_saved_together(saver):
     saver, scores, _ = saver
-    assert saver.add(piece(2, 4, SAD=0.5)) == []
-    assert saver.add(piece(4, 6)) == []
-    assert saver.add(piece(6, 8, SAD=0.25, SAR=1.0)) == [RowRange(2, 8)]
+    with saver:
+        saver.add(piece(2, 4, SAD=0.5))
+        saver.add(piece(4, 6))
+        assert saver.saved == []
+        saver.add(piece(6, 8, SAD=0.25, SAR=1.0))
+        assert saver.saved == [RowRange(2, 8)]
+    assert saver.saved == [RowRange(2, 8)]
     assert scores.read(RowRange(2, 8), ["snp"])["snp"].tolist() == [
         f"rs{row}".encode() for row in range(2, 8)
     ]
     assert scores.check(RowRange(2, 8)) == SelfCheck(3, {"SAD": 0.5, "SAR": 1.0})
-    assert saver.flush() == []
 
 
-def test_a_gap_ends_a_piece(saver):
+def test_a_gap_ends_a_piece_and_so_does_the_end(saver):
     saver, _, _ = saver
-    saver.add(piece(0, 2))
-    assert saver.add(piece(4, 6)) == [RowRange(0, 2)]
-    assert saver.flush() == [RowRange(4, 6)]
+    with saver:
+        saver.add(piece(0, 2))
+        saver.add(piece(4, 6))
+        assert saver.saved == [RowRange(0, 2)]
+    assert saver.saved == [RowRange(0, 2), RowRange(4, 6)]
+
+
+def test_what_is_done_is_saved_when_the_run_fails(saver):
+    saver, scores, _ = saver
+    steps = iter([piece(0, 2)])
+    with pytest.raises(StopIteration), saver:
+        while True:
+            saver.add(next(steps))
+    assert scores.read(RowRange(0, 2), ["snp"])["snp"].tolist() == [b"rs0", b"rs1"]
 
 
 def test_slow_steps_are_saved_one_by_one_so_that_a_kill_loses_little(saver):
     saver, _, hands = saver
     hands[0] = 29.0
-    assert saver.add(piece(0, 2)) == []
+    saver.add(piece(0, 2))
+    assert saver.saved == []
     hands[0] = 31.0
-    assert saver.add(piece(2, 4)) == [RowRange(0, 4)]
+    saver.add(piece(2, 4))
+    assert saver.saved == [RowRange(0, 4)]
     hands[0] = 60.0
-    assert saver.add(piece(4, 6)) == []
+    saver.add(piece(4, 6))
+    assert saver.saved == [RowRange(0, 4)]

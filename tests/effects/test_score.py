@@ -19,6 +19,7 @@ from tfgen.errors import (
     NumericalError,
     OutputError,
     TooManyRejectsError,
+    UsageError,
 )
 from tfgen.io import OutputLock, read_table
 from tfgen.io.pieces import PartialRun
@@ -457,5 +458,23 @@ def test_a_folder_as_output_is_refused_before_anything_is_scored(world):
     config = world.config(world.snvs(3), overwrite=True)
     config.output.mkdir()
     with pytest.raises(OutputError, match=r"scores\.h5: is not a plain file; choose a file name"):
+        run(config, engine := SumEngine())
+    assert engine.calls == []
+
+
+def test_an_input_is_never_the_output(world):
+    config = world.config(world.snvs(3), overwrite=True)
+    for name in ("vcf", "fasta"):
+        source = getattr(config, name)
+        before = source.read_bytes()
+        with pytest.raises(UsageError, match="is the input .*; choose another output"):
+            run(dataclasses.replace(config, output=source))
+        assert source.read_bytes() == before
+
+
+def test_a_strict_run_finds_a_faulty_window_before_it_scores(world):
+    lines = [world.snv("chr1", 1000 + row) for row in range(40)]
+    config = world.config(world.vcf([*lines, world.snv("chrN", 1205)]), on_bad_record="error")
+    with pytest.raises(InputMismatchError, match=r"in\.vcf:43: N_FRACTION"):
         run(config, engine := SumEngine())
     assert engine.calls == []

@@ -2,7 +2,8 @@ import h5py
 import numpy as np
 import pytest
 
-from tfgen.effects import ScoreStore
+from effects.toy_engines import factory
+from tfgen.effects import ScoreStore, score_variants
 from tfgen.errors import InputFormatError, UnsupportedInputError
 
 
@@ -161,5 +162,22 @@ def test_damaged_data_are_an_error(tmp_path):
     for place in range(chunk.byte_offset, chunk.byte_offset + chunk.size):
         content[place] ^= 0xFF
     path.write_bytes(content)
-    with ScoreStore(path) as store, pytest.raises(InputFormatError, match="/SAD cannot be read"):
+    with (
+        ScoreStore(path) as store,
+        pytest.raises(InputFormatError, match="a.h5: is damaged, or uses a"),
+    ):
         store.scores("SAD")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("wrong B-tree"), KeyError("no object")])
+def test_a_damaged_store_is_named(world, monkeypatch, error):
+    # Flipped bytes make the HDF5 library raise these (or, seldom, never return).
+    config = world.config(world.snvs(2))
+    score_variants(config, factory())
+
+    def fail(*arguments):
+        raise error
+
+    monkeypatch.setattr("tfgen.effects.store.safe_dataset", fail)
+    with pytest.raises(InputFormatError, match=r"scores\.h5: is damaged, .*: .*B-tree|no object"):
+        ScoreStore(config.output)

@@ -14,13 +14,13 @@ def table(tmp_path, text):
 
 @pytest.fixture
 def targets(tmp_path):
-    rows = "4\t0\tENC1\tf\t32\tDNASE:one\n0\t0\tENC2\tf\t32\tCAGE:two\n7\t0\tENC1\tf\t32\tthree\n"
+    rows = "4\t0\tENC1\tf\t32\tDNASE:one\n0\t0\tENC2\tf\t32\tCAGE:two\n7\t0\tENC3\tf\t32\tthree\n"
     return read_targets(table(tmp_path, TABLE + rows))
 
 
 def test_a_table_gives_outputs_of_the_head_in_its_order(targets):
     assert targets.indices == (4, 0, 7)
-    assert targets.identifiers == ("ENC1", "ENC2", "ENC1")
+    assert targets.identifiers == ("ENC1", "ENC2", "ENC3")
     assert targets.descriptions == ("DNASE:one", "CAGE:two", "three")
     assert targets.warnings == ()
     assert len(targets) == 3
@@ -44,7 +44,7 @@ def test_the_published_human_table_names_all_outputs(shared_data):
 def test_an_index_beyond_the_head_is_refused(targets):
     targets.for_head(8, "human")
     with pytest.raises(
-        InputMismatchError, match=r"'ENC1' has index 7, but the head 'mouse' has 7 outputs"
+        InputMismatchError, match=r"'ENC3' has index 7, but the head 'mouse' has 7 outputs"
     ):
         targets.for_head(7, "mouse")
 
@@ -53,6 +53,10 @@ def test_an_index_beyond_the_head_is_refused(targets):
     ("text", "message"),
     [
         (TABLE, "no tracks; expected a row for each"),
+        (
+            TABLE + "0\t0\tA\tf\t1\td\n1\t0\tA\tf\t1\td\n",
+            r"targets.txt:3: identifier 'A' stands in line 2 as well; name each track once",
+        ),
         (TABLE + "x\t0\tA\tf\t1\td\n", r"targets.txt:2: index 'x'; expected a whole number"),
         (TABLE + "-1\t0\tA\tf\t1\td\n", "index '-1'; expected a whole number from 0"),
         (TABLE + "²\t0\tA\tf\t1\td\n", "index '²'; expected a whole number"),

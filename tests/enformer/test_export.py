@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from enformer.small import SMALL, TINY, random_one_hot, values_of
 from tfgen.enformer import export
+from tfgen.enformer.assembly import HG38
 from tfgen.enformer.card import CARD_NAME, ModelCard
 from tfgen.enformer.checkpoint import CheckpointFile, published_tree
 from tfgen.enformer.export import ModelLengths, export_checkpoint
@@ -80,6 +81,23 @@ def test_a_checkpoint_becomes_a_working_model(checkpoints, small, tables, tmp_pa
     )
 
 
+@pytest.fixture
+def as_published(monkeypatch):
+    """Takes `small` for the published size, which would need 1 GB here."""
+    lengths = {"sequence_length": 196_608, "target_length": 896, "basis_length": 1536}
+    monkeypatch.setattr("tfgen.enformer.config._PUBLISHED", dataclasses.replace(SMALL, **lengths))
+
+
+def test_a_checkpoint_of_another_size_needs_its_lengths(checkpoints, tmp_path):
+    for some in ({}, {"sequence_length": 4096}, {"target_length": 16}):
+        with pytest.raises(UsageError, match="not of the published size .*--target_length=BINS"):
+            export_checkpoint(
+                tmp_path / checkpoints["hub"], tmp_path / "out", lengths=ModelLengths(**some)
+            )
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("as_published")
 def test_lengths_that_are_not_given_are_the_published_ones(checkpoints, tmp_path, exported_with):
     card = export_checkpoint(tmp_path / checkpoints["hub"], tmp_path / "out")
     assert card.input_length == 393_216
@@ -87,6 +105,7 @@ def test_lengths_that_are_not_given_are_the_published_ones(checkpoints, tmp_path
     assert card.config.basis_length == 1536
 
 
+@pytest.mark.usefixtures("as_published")
 def test_a_longer_trunk_has_a_longer_basis(checkpoints, tmp_path, exported_with):
     card = export_checkpoint(
         tmp_path / checkpoints["hub"],
@@ -143,6 +162,7 @@ def test_a_changed_folder_is_not_exported(tiny_folder, tmp_path, exported_with):
     assert exported_with == {}
 
 
+@pytest.mark.usefixtures("as_published")
 @pytest.mark.parametrize(
     ("lengths", "message"),
     [
@@ -202,6 +222,29 @@ def test_an_incomplete_checkpoint_is_refused(tiny, tmp_path):
             lengths=ModelLengths(sequence_length=1024, target_length=4),
         )
     assert not (tmp_path / "out").exists()
+
+
+def test_the_form_of_the_position_basis_can_be_told(checkpoints, tmp_path, exported_with):
+    export_checkpoint(
+        tmp_path / checkpoints["hub"], tmp_path / "out", lengths=LENGTHS, position_basis="float64"
+    )
+    assert exported_with["config"].position_basis == "float64"
+    assert exported_with["contig_lengths"] == {}
+
+
+def test_a_model_with_the_published_heads_is_one_of_hg38(checkpoints, tmp_path, exported_with):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tfgen.enformer.assembly.PUBLISHED_HEADS", SMALL.heads)
+        export_checkpoint(tmp_path / checkpoints["hub"], tmp_path / "out", lengths=LENGTHS)
+    assert exported_with["contig_lengths"] == HG38
+
+
+def test_the_folder_of_the_weights_is_not_the_output(checkpoints, tmp_path):
+    prefix = tmp_path / checkpoints["hub"]
+    before = sorted(prefix.parent.iterdir())
+    with pytest.raises(UsageError, match="holds the input .*; choose another output"):
+        export_checkpoint(prefix, prefix.parent, lengths=LENGTHS, overwrite=True)
+    assert sorted(prefix.parent.iterdir()) == before
 
 
 def test_an_existing_output_is_kept(checkpoints, tmp_path):

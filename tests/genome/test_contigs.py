@@ -68,6 +68,12 @@ def test_one_common_contig_or_no_record_is_enough(seen: list[str]) -> None:
     require_common_contig(seen, ContigNames(["chrA"]), Path("v.vcf"), Path("g.fa"))
 
 
+def test_every_renamed_contig_is_known_afterwards() -> None:
+    names = ContigNames(["chr1", "chr2", "chrM"])
+    require_common_contig(["chr1", "U", "2", "MT"], names, Path("v.vcf"), Path("g.fa"))
+    assert names.renamed == {"2": "chr2", "MT": "chrM"}
+
+
 def test_contigs_of_another_length_are_reported() -> None:
     lengths = {"chr1": 100, "chr2": 50}
     names = ContigNames(lengths)

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pysam
@@ -130,3 +131,9 @@ def test_well_formed_files_read_as_htslib_reads_them(
     found = [record.variant for record in read_variants(path)]
     assert [(v.chrom, v.pos, v.id, v.ref, v.alt) for v in found] == rows
     assert scan_variants(path).n_rows == len(rows)
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.vcf")
+    with pytest.raises(InputFormatError, match=r"pipe\.vcf: is a pipe or a device; save its"):
+        scan_variants(tmp_path / "pipe.vcf")

@@ -523,3 +523,47 @@ def test_a_full_disk_in_a_directory_is_named(tmp_path):
     with pytest.raises(OutputError, match="the disk is full"), new_directory(tmp_path / "model"):
         full_disk()
     assert names(tmp_path) == []
+
+
+def test_a_directory_of_another_kind_is_never_replaced(tmp_path):
+    final = tmp_path / "thesis"
+    final.mkdir()
+    (final / "chapter1").write_text("years of work")
+    message = r"thesis: exists and holds something else \(no model\.json\), so it is never replaced"
+    with (
+        pytest.raises(OutputError, match=message),
+        new_directory(final, overwrite=True, kind="model.json"),
+    ):
+        pass
+    assert (final / "chapter1").read_text() == "years of work"
+
+
+def test_an_empty_directory_and_one_of_the_kind_are_replaced(tmp_path):
+    final = tmp_path / "model"
+    final.mkdir()
+    for text in ("first", "second"):
+        with new_directory(final, overwrite=True, kind="model.json") as folder:
+            (folder / "model.json").write_text(text)
+        assert (final / "model.json").read_text() == text
+
+
+def test_a_link_is_not_replaced_by_a_file(tmp_path):
+    (tmp_path / "target").write_text("kept")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    with pytest.raises(OutputError, match="link: is a link; give the name of the file itself"):
+        write_text(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_text() == "kept"
+
+
+@pytest.mark.parametrize("name", [".", "..", "/"])
+def test_folders_without_a_name_of_their_own_are_kept(tmp_path, monkeypatch, name):
+    (tmp_path / "inner").mkdir()
+    monkeypatch.chdir(tmp_path / "inner")
+    message = "exists|current or the home folder|root folder"
+    with (
+        pytest.raises(OutputError, match=message),
+        new_directory(Path(name), overwrite=True),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == [tmp_path / "inner"]

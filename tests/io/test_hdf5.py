@@ -2,6 +2,7 @@ import errno
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from tfgen.errors import InputFormatError, OutputError
 from tfgen.io import hdf5
-from tfgen.io.hdf5 import create_hdf5, open_hdf5, safe_dataset
+from tfgen.io.hdf5 import create_hdf5, damage_reported, open_hdf5, safe_dataset
 
 
 def write(path, **datasets):
@@ -178,3 +179,29 @@ def test_well_compressed_data_are_accepted(tmp_path):
     with open_hdf5(path) as file:
         assert safe_dataset(file, "zeros").shape == (3000, 1000)
         assert safe_dataset(file, "group") is None
+
+
+@pytest.mark.parametrize("error", [OSError("x"), RuntimeError("x"), KeyError("x"), ValueError("x")])
+def test_whatever_the_library_raises_names_the_file(error):
+    with pytest.raises(InputFormatError, match=r"a\.h5: is damaged, or uses a filter"):
+        with damage_reported(Path("a.h5")):
+            raise error
+
+
+def test_our_own_errors_and_missing_files_stay_what_they_are():
+    for error in (OutputError("full"), FileNotFoundError(2, "No such file", "a.h5")):
+        with pytest.raises(type(error)) as caught, damage_reported(Path("a.h5")):
+            raise error
+        assert caught.value is error
+
+
+def test_too_many_open_files_is_not_called_damage(tmp_path, monkeypatch):
+    with h5py.File(tmp_path / "a.h5", "w"):
+        pass
+
+    def fail(*arguments):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(h5py, "File", fail)
+    with pytest.raises(OutputError, match=r"too many files are open at once; raise the limit"):
+        open_hdf5(tmp_path / "a.h5")

@@ -142,12 +142,12 @@ def test_notes_are_lines_of_a_log(stream, clock):
     assert stream.getvalue() == "hello\n"
 
 
-def test_mode_none_is_silent(stream, clock):
+def test_mode_none_writes_nothing_but_notes(stream, clock):
     with Progress(10, "x", "rows", stream, mode="none", clock=clock) as bar:
         clock.now += 1000
         bar.update()
         bar.note("hello")
-    assert stream.getvalue() == ""
+    assert stream.getvalue() == "hello\n"
     assert bar.done == 1
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tfgen.effects.schema import TEXT_COLUMNS
 from tfgen.effects.store import ScoreStore
 from tfgen.errors import OutputError, UsageError
-from tfgen.io import OutputLock, publish
+from tfgen.io import OutputLock, publish, refuse_overlap
 
 BLOCK_VALUES = 1 << 20
 """Scores held as text at a time, roughly."""

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -76,7 +77,7 @@ class PartialScores(PartialRun):
 
 
 class PieceSaver:
-    """Collects scored steps and saves them in pieces.
+    """Collects scored steps and saves them in pieces; a context manager that saves the rest.
 
     A piece ends at a multiple of `rows_per_piece`, where rows are missing, and when it has been
     open for so long that more of it should not be lost to a kill.
@@ -85,6 +86,9 @@ class PieceSaver:
         run: Where pieces are saved.
         rows_per_piece: Most rows of a piece.
         clock: Gives seconds.
+
+    Attributes:
+        saved: Rows of the pieces that were saved, in order.
     """
 
     def __init__(
@@ -98,25 +102,37 @@ class PieceSaver:
         self._clock = clock
         self._saved_at = clock()
         self._open: list[Piece] = []
+        self.saved: list[RowRange] = []
 
-    def add(self, step: Piece) -> list[RowRange]:
-        """Takes the next rows; returns the rows of the pieces that were saved, if any."""
-        saved = self.flush() if self._open and self._open[-1].rows.stop != step.rows.start else []
+    def __enter__(self) -> Self:
+        """Returns the saver."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Saves what is open, also when the run was cut short."""
+        self._flush()
+
+    def add(self, step: Piece) -> None:
+        """Takes the next rows, and saves what makes a piece."""
+        if self._open and self._open[-1].rows.stop != step.rows.start:
+            self._flush()
         self._open.append(step)
         is_full = step.rows.stop % self._rows_per_piece == 0
         if is_full or self._clock() - self._saved_at >= LONGEST_LOSS_S:
-            saved += self.flush()
-        return saved
+            self._flush()
 
-    def flush(self) -> list[RowRange]:
-        """Saves what is open; returns its rows, or nothing."""
+    def _flush(self) -> None:
         self._saved_at = self._clock()
-        if not self._open:
-            return []
-        piece = _joined(self._open)
-        self._run.save_piece(piece)
-        self._open = []
-        return [piece.rows]
+        steps, self._open = self._open, []
+        if steps:
+            piece = _joined(steps)
+            self._run.save_piece(piece)
+            self.saved.append(piece.rows)
 
 
 def _joined(steps: Sequence[Piece]) -> Piece:

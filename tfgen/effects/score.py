@@ -8,7 +8,7 @@ from itertools import islice
 from tfgen.effects.config import ScoringConfig
 from tfgen.effects.identity import run_attributes, run_schema
 from tfgen.effects.inputs import RunInputs, assembly_warnings, inspect_inputs
-from tfgen.effects.pieces import PieceSaver, PartialScores
+from tfgen.effects.pieces import PartialScores, PieceSaver
 from tfgen.effects.protocol import EngineFactory, LoadedEngine
 from tfgen.effects.results import (
     ScoreSummary,
@@ -242,24 +242,20 @@ def _score_missing(job: _Job, done: list[RowRange], n_resumed: int) -> list[RowR
     rows = job.reader.scoring_rows(gaps, geometry)
     was_checked = any(job.partial.check(piece).n_rows for piece in done)
     scorer = Scorer(job.config, engine, check_next=not was_checked)
-    pieces = list(done)
     with Progress(
         len(job.inputs.rows), "scoring", "variants", mode=job.config.progress, initial=n_resumed
     ) as progress:
         for warning in job.warnings:
             progress.note(f"warning: {warning}")
-        saver = PieceSaver(job.partial, job.loaded.rows_per_piece)
-        for step in cut(gaps, job.loaded.rows_per_step):
-            scored = scorer.piece(step, list(islice(rows, len(step))))
-            if engine.batch_size != job.batch_size:
-                raise _BatchSizeChangedError
-            pieces += saver.add(scored)
-            progress.update(len(step))
-            if job.stop.requested:
-                saver.flush()
+        with PieceSaver(job.partial, job.loaded.rows_per_piece) as saver:
+            for step in cut(gaps, job.loaded.rows_per_step):
+                scored = scorer.piece(step, list(islice(rows, len(step))))
+                if engine.batch_size != job.batch_size:
+                    raise _BatchSizeChangedError
+                saver.add(scored)
+                progress.update(len(step))
                 job.stop.raise_if_requested()
-        pieces += saver.flush()
-    return sorted(pieces)
+    return sorted([*done, *saver.saved])
 
 
 def _require_space(job: _Job, n_missing: int) -> None:

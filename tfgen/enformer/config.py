@@ -209,6 +209,14 @@ class EnformerConfig:
             raise InputFormatError(f"model configuration: {error}") from error
 
 
+_PUBLISHED = EnformerConfig()
+
+
+def is_of_published_size(config: EnformerConfig) -> bool:
+    """Whether a model has the published architecture, whatever its heads."""
+    return config == dataclasses.replace(_PUBLISHED, heads=config.heads)
+
+
 def _is_like(value: object, default: object) -> bool:
     """Whether a JSON value has the kind of a field's default."""
     match default:

@@ -8,10 +8,11 @@ from typing import Literal
 from tfgen.enformer.assembly import assembly_of
 from tfgen.enformer.card import CARD_NAME, ModelCard
 from tfgen.enformer.checkpoint import CheckpointFile
-from tfgen.enformer.config import BIN_SIZE
+from tfgen.enformer.config import BIN_SIZE, EnformerConfig, is_of_published_size
 from tfgen.enformer.model import Enformer
 from tfgen.enformer.saved_model import export_saved_model, variables_prefix
-from tfgen.errors import InputFormatError
+from tfgen.errors import InputFormatError, UsageError
+from tfgen.io import refuse_overlap
 
 _INPUT_LENGTH = 393_216
 
@@ -66,11 +67,15 @@ def export_checkpoint(
         InputMismatchError: The checkpoint does not match its own architecture completely, the
             files of an exported folder have changed, or a targets table has another number of
             rows than its head has tracks.
-        UsageError: The lengths do not suit each other.
+        UsageError: The lengths do not suit each other, or a checkpoint of another size than the
+            published one comes without them, or the output holds an input.
         OutputError: The folder exists, or the disk is too full.
     """
-    file, known = _known(checkpoint)
     lengths = lengths or ModelLengths()
+    refuse_overlap(output, [checkpoint, *(targets or {}).values(), fasta_index])
+    file, known = _known(checkpoint)
+    if not (checkpoint / CARD_NAME).is_file():
+        _require_lengths(checkpoint, known.config, lengths)
     bases = _given(lengths.sequence_length, known.config.sequence_length)
     basis = max(known.config.basis_length, bases // BIN_SIZE)
     config = dataclasses.replace(
@@ -106,6 +111,18 @@ def _known(checkpoint: Path) -> tuple[CheckpointFile, ModelCard]:
     config = file.config()
     contigs = assembly_of(config.heads)
     return file, ModelCard(config, _INPUT_LENGTH, contig_lengths=contigs, source=source)
+
+
+def _require_lengths(checkpoint: Path, config: EnformerConfig, lengths: ModelLengths) -> None:
+    """Stops at a checkpoint of another size than the published one without its lengths."""
+    told = lengths.sequence_length is not None and lengths.target_length is not None
+    if not told and not is_of_published_size(config):
+        raise UsageError(
+            f"{checkpoint}: not of the published size ({config.channels} channels, "
+            f"{config.num_transformer_layers} transformer layers), and a checkpoint does not say "
+            "how long the windows of its model are; give --trunk_length=BASES and "
+            "--target_length=BINS"
+        )
 
 
 def _given(value: int | None, default: int) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from tfgen.enformer.card import ModelCard
+from tfgen.enformer.card import CARD_NAME, ModelCard
 from tfgen.enformer.checkpoint import READ_ERRORS, CheckpointFile, first_line, published_tree
 from tfgen.enformer.config import BIN_SIZE
 from tfgen.enformer.model import Enformer
@@ -71,7 +71,7 @@ def export_saved_model(
     n_bytes = sum(v.shape.num_elements() * v.dtype.size for v in model.variables)
     directory.parent.mkdir(parents=True, exist_ok=True)
     require_free_space(directory.parent, n_bytes + _SPARE_BYTES, f"the model {directory.name}")
-    with new_directory(directory, overwrite=overwrite) as partial:
+    with new_directory(directory, overwrite, kind=CARD_NAME) as partial:
         root = _root(model, length)
         names = ("predict_on_batch", "embed", "tower", "from_tower")
         tf.saved_model.save(root, str(partial), {name: getattr(root, name) for name in names})

@@ -9,6 +9,7 @@ from tfgen.genome.contigs import ContigNames
 from tfgen.genome.fasta import Fasta
 from tfgen.genome.intervals import Interval
 from tfgen.genome.status import Status
+from tfgen.genome.variant_sites import upper_alleles
 from tfgen.genome.variants import Variant, shorten
 
 ReferencePolicy = Literal["skip", "swap", "error"]
@@ -78,7 +79,8 @@ def check_variant(
     if chrom is None:
         detail = f"contig {variant.chrom!r} is not in the FASTA"
         return CheckedVariant(variant, Status.UNKNOWN_CONTIG, detail=detail)
-    variant = Variant(chrom, variant.pos, variant.ref.upper(), variant.alt.upper(), variant.id)
+    ref, alt = upper_alleles((variant.ref, variant.alt))
+    variant = Variant(chrom, variant.pos, ref, alt, variant.id)
     contig_length = fasta.contig_length(chrom)
     if variant.start < 0 or variant.end > contig_length:
         detail = f"{variant.pos}-{variant.end} is not within 1-{contig_length} of {chrom}"

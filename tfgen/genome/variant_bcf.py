@@ -8,7 +8,7 @@ import pysam
 from tfgen.errors import InputFormatError
 from tfgen.genome.compression import compression, require_whole
 from tfgen.genome.htslib import quiet_htslib
-from tfgen.genome.variant_sites import Site, contig_length
+from tfgen.genome.variant_sites import Site, contig_length, upper_alleles
 
 
 class VariantBcf:

@@ -1,6 +1,7 @@
 """Records of variant files before their alternative alleles are split."""
 
 import re
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 _CONTIG_NAME: Final = re.compile(r"^##contig=<(?:.*,)?ID=([^,>]+)")
@@ -16,7 +17,8 @@ class Site(NamedTuple):
         pos: 1-based position; not checked, so it may be zero or negative.
         id: Identifier, "." when missing.
         ref: Reference allele as in the file, upper case.
-        alts: Alternative alleles as in the file, upper case; one empty or "." when there is none.
+        alts: Alternative alleles as in the file, sequences in upper case; one empty or "." when
+            there is none.
     """
 
     line: int
@@ -25,6 +27,11 @@ class Site(NamedTuple):
     id: str
     ref: str
     alts: tuple[str, ...]
+
+
+def upper_alleles(alleles: Iterable[str]) -> tuple[str, ...]:
+    """Sequences in upper case; names of contigs in breakends and symbolic alleles as they are."""
+    return tuple(allele.upper() if allele.isalpha() else allele for allele in alleles)
 
 
 def contig_length(header_line: str) -> tuple[str, int] | None:

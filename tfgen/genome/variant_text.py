@@ -12,7 +12,7 @@ from typing import Final
 
 from tfgen.errors import InputFormatError
 from tfgen.genome.compression import decompressed, require_whole
-from tfgen.genome.variant_sites import Site, contig_length
+from tfgen.genome.variant_sites import Site, contig_length, upper_alleles
 
 _N_COLUMNS: Final = 5
 _POSITION: Final = re.compile(rb"-?[0-9]{1,18}")

@@ -108,7 +108,7 @@ def write_json(path: Path, value: object) -> None:
 
 
 @contextmanager
-def new_directory(path: Path, overwrite: bool = False) -> Iterator[Path]:
+def new_directory(path: Path, overwrite: bool = False, kind: str | None = None) -> Iterator[Path]:
     """Fills a directory that appears under its name only when the block succeeds.
 
     Two directories cannot be swapped in one step: between two renames at the very end neither has
@@ -119,6 +119,8 @@ def new_directory(path: Path, overwrite: bool = False) -> Iterator[Path]:
     Args:
         path: Final name; missing parents are made.
         overwrite: Replace an existing directory. It stays until the new one is complete.
+        kind: Name of a file by which directories of this kind are known. One without it, unless
+            it is empty, is somebody's own and is never replaced. None replaces any.
 
     Yields:
         A fresh directory beside `path`. It is removed when the block raises; what a killed process
@@ -127,10 +129,14 @@ def new_directory(path: Path, overwrite: bool = False) -> Iterator[Path]:
     Raises:
         OutputError: `path` exists, is not ours to replace, or cannot be written.
     """
+    if path.name in ("", ".."):
+        path = path.resolve()
+    if not path.name:
+        raise OutputError(f"{path}: is the root folder; choose another output")
     partial = path.with_name(f"{path.name}.partial-{socket.gethostname()}-{os.getpid()}")
     try:
         _settle_left_overs(path)
-        _require_replaceable(path, overwrite)
+        _require_replaceable(path, overwrite, kind)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.mkdir()
     except OSError as error:
@@ -139,7 +145,7 @@ def new_directory(path: Path, overwrite: bool = False) -> Iterator[Path]:
     _in_use.add(mark)
     try:
         yield partial
-        _require_replaceable(path, overwrite)
+        _require_replaceable(path, overwrite, kind)
         _publish_directory(partial, path)
     except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -209,12 +215,17 @@ def _is_in_use(partial: Path, pid: int) -> bool:
     return process_is_alive(pid)
 
 
-def _require_replaceable(path: Path, overwrite: bool) -> None:
+def _require_replaceable(path: Path, overwrite: bool, kind: str | None) -> None:
     """Raises OutputError if `path` exists and must stay."""
     if not os.path.lexists(path):
         return
     if path.is_symlink() or not path.is_dir():
         raise OutputError(f"{path}: is a file or a link; choose another output")
+    if kind is not None and not (path / kind).is_file() and any(path.iterdir()):
+        raise OutputError(
+            f"{path}: exists and holds something else (no {kind}), so it is never replaced; choose "
+            "another output"
+        )
     if not overwrite:
         raise OutputError(f"{path}: exists; choose another output or pass --overwrite")
     resolved = path.resolve()
@@ -230,6 +241,8 @@ def _require_replaceable(path: Path, overwrite: bool) -> None:
 
 def _require_plain_file(path: Path) -> None:
     """Raises OutputError if `path` is something that a rename would destroy, such as a device."""
+    if path.is_symlink():
+        raise OutputError(f"{path}: is a link; give the name of the file itself")
     if path.exists() and not path.is_file():
         kind = "a directory" if path.is_dir() else "a device or pipe"
         raise OutputError(f"{path}: is {kind} and cannot be replaced; choose a file name")

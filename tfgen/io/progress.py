@@ -100,7 +100,8 @@ class Progress:
         """Writes a line of its own, for example that the batch size was halved."""
         if self._mode == "bar":
             self._write(f"\r\x1b[K{text}\n")
-        elif self._mode == "lines":
+        else:
+            # Also without progress: a note is worth more than that.
             self._write(f"{text}\n")
 
     def close(self) -> None:

@@ -145,7 +145,7 @@ def make_world(
     report = RunReport("world_make", dataclasses.asdict(config), seeds={"world": config.seed})
     n_bases = sum(chromosome.length for chromosome in config.layout)
     require_free_space(directory.parent, _BYTES_PER_BASE * n_bases, directory.name)
-    with new_directory(directory, overwrite) as partial:
+    with new_directory(directory, overwrite, kind="world.json") as partial:
         world = World(partial, config)
         with Progress(n_bases, "making the world", "bases", mode=progress) as shown:
             drawn = _write_genome(world, shown)
