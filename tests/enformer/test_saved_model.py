@@ -248,6 +248,7 @@ def test_an_export_at_the_length_of_the_trunk_over_an_existing_folder(tiny, tmp_
     output = tmp_path / "deep" / "model"
     output.mkdir(parents=True)
     (output / "former").write_text("")
+    (output / "model.json").write_text("{}")
     card = export_saved_model(tiny, output, input_length=1024, overwrite=True)
     assert not (output / "former").exists()
     assert (card.input_length, card.crop_bases) == (1024, 0)

@@ -106,6 +106,7 @@ def test_an_existing_directory_is_kept(tiny_world):
 def test_an_existing_directory_is_replaced_on_request(tiny_config, tmp_path):
     (tmp_path / "world").mkdir()
     (tmp_path / "world" / "old").write_text("old")
+    (tmp_path / "world" / "world.json").write_text("{}")
     world = make_world(tiny_config, tmp_path / "world", overwrite=True, progress="none")
     assert set(contents(world.directory)) == FILES
 
