@@ -36,11 +36,11 @@ clean:
 
 # A file that is newer than what it was made from: the second run skips the set-up.
 .venv/ready-demo: requirements.txt setup.py | .venv/created
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[plot]'
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[geno,io,log,plot]'
 	touch $@
 
 .venv/ready-test: requirements.txt setup.py | .venv/created
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[plot,test]'
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[geno,io,log,plot,test]'
 	touch $@
 
 # A virtual environment with a working pip is kept, whoever made it.

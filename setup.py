@@ -34,6 +34,10 @@ setup(
     install_requires=requirements(),
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
+        # What some inputs and logs need: PLINK bed files, parquet tables, TensorBoard.
+        "geno": ["bed-reader>=1.0.6"],
+        "io": ["pyarrow>=20"],
+        "log": ["tensorboard>=2.21"],
         "plot": ["matplotlib>=3.9"],
         "test": [
             # Exact, so that a new release of a checker cannot turn unchanged code red.
@@ -48,6 +52,7 @@ setup(
             "pytest>=9,<10",
             "pytest-cov>=7",
             "pytest-xdist>=3.8",
+            "scipy>=1.15",  # an independent computation to compare with
         ],
     },
 )

@@ -30,6 +30,14 @@ from tfgen.genome.variant_files import (
     read_variants,
     scan_variants,
 )
+from tfgen.genome.variant_table import (
+    AlleleMatch,
+    Join,
+    VariantTable,
+    is_palindromic,
+    join_variants,
+    match_alleles,
+)
 from tfgen.genome.variants import Variant, VariantRecord
 from tfgen.genome.windows import (
     VariantWindow,
@@ -40,6 +48,7 @@ from tfgen.genome.windows import (
 
 __all__ = [
     "AMBIGUITY",
+    "AlleleMatch",
     "BASES",
     "CODES",
     "DEFAULT_MAX_INDEL",
@@ -51,12 +60,14 @@ __all__ = [
     "Fasta",
     "Interval",
     "IupacPolicy",
+    "Join",
     "ReferencePolicy",
     "Status",
     "Variant",
     "VariantFormat",
     "VariantRecord",
     "VariantSummary",
+    "VariantTable",
     "VariantWindow",
     "alternative_sequence",
     "centred_window",
@@ -65,8 +76,11 @@ __all__ = [
     "decode",
     "encode",
     "from_kipoiseq",
+    "is_palindromic",
+    "join_variants",
     "load_contig_map",
     "longest_centred_allele",
+    "match_alleles",
     "one_hot",
     "one_hot_table",
     "read_variants",

@@ -1,0 +1,1 @@
+"""Large linear algebra that more than one room needs."""

@@ -1,0 +1,1 @@
+"""The functional prior: the variance of variant effects, learned from summary statistics."""
