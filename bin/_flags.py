@@ -1,8 +1,8 @@
 """Flags from frozen dataclasses: one field, one flag, and back.
 
 A field becomes a flag of its name. A field without a default becomes a required flag. The types are
-`str`, `int`, `float`, `bool`, `Path`, `tuple[str, ...]` (comma-separated), `Literal[...]` and
-`X | None` of those. `field(metadata=...)` may hold `help`, `choices` (sequence of str), `lower` and
+`str`, `int`, `float`, `bool`, `Path`, `tuple[T, ...]` of str, int or float (comma-separated),
+`Literal[...]` and `X | None` of those. `field(metadata=...)` may hold `help`, `choices` (sequence of str), `lower` and
 `upper` (numbers).
 """
 
@@ -55,6 +55,24 @@ class _ChoicesParser(flags.ListParser):
             if word not in self._choices:
                 raise ValueError(f"{word!r} is not one of {', '.join(self._choices)}")
         return words
+
+
+class _NumbersParser(flags.ListParser):
+    """A comma-separated list of numbers."""
+
+    def __init__(self, kind: type) -> None:
+        super().__init__()
+        self._kind = kind
+
+    def parse(self, argument: Any) -> list[Any]:
+        """The numbers."""
+        numbers = []
+        for word in super().parse(argument):
+            try:
+                numbers.append(self._kind(word))
+            except ValueError:
+                raise ValueError(f"{word!r} is not a number ({self._kind.__name__})") from None
+        return numbers
 
 
 def define_flags(options: type, skip: Collection[str] = ()) -> None:
@@ -147,4 +165,7 @@ def _parser(
     if hint == tuple[str, ...]:
         parser = _ChoicesParser(choices) if choices else flags.ListParser()
         return parser, flags.ListSerializer(",")
+    for kind in (int, float):
+        if hint == tuple[kind, ...]:  # type: ignore[valid-type]
+            return _NumbersParser(kind), flags.ListSerializer(",")
     raise TypeError(f"{options.__name__}.{field.name}: no flag has the type {hint}")

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfgen.errors import OutputError
-from tfgen.io.pieces import PartialRun, PieceRows, cut, missing_rows, partial_folder
+from tfgen.io.pieces import PartialRun, PieceRows, cut, missing_rows
 from tfgen.io.shards import RowRange
+from tfgen.io.work import partial_folder
 
 ATTRIBUTES = {"model_sha256": "ab", "max_indel": 7}
 

@@ -7,6 +7,7 @@ import numpy as np
 import pyBigWig
 
 from tfgen.genome import VariantTable
+from tfgen.prior.ld_block import BlockInfo, LdBlock
 
 
 def table(*rows, af=None):
@@ -57,3 +58,24 @@ def score_store(path, rows, scores, statuses=None, statistic="SAD", **attributes
         file["target_labels"] = file["target_ids"][:]
         file[statistic] = scores
     return path
+
+
+def correlations(n, seed=0):
+    """A well-conditioned correlation matrix."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(400, n)) + rng.normal(size=(400, 1))
+    return np.corrcoef(x, rowvar=False)
+
+
+def ld_block(name, chrom, pos, r, centre):
+    """A block of a window: `r` its correlations, `centre` a mask of the observed variants."""
+    eigenvalues, vectors = np.linalg.eigh(r[np.ix_(centre, centre)])
+    eigenvalues, vectors = eigenvalues[::-1], vectors[:, ::-1]
+    p = vectors.T / np.sqrt(eigenvalues)[:, None]
+    n, w = len(pos), int(centre.sum())
+    info = BlockInfo(name, chrom, 0, 9999, 0, 9999, n, w, w, 0.0)
+    variants = VariantTable.of(
+        [chrom] * n, pos, ["A"] * n, ["C"] * n, [f"rs{x}" for x in pos], np.arange(1, n + 1) / 20
+    )
+    q = (p @ r[centre]).astype(np.float32)
+    return LdBlock(info, variants, centre, q, p.astype(np.float32), eigenvalues)

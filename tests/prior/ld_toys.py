@@ -13,6 +13,7 @@ def haplotypes(n_samples, n_variants, seed=0, switch=0.05):
     """Genotypes [people, variants] of mosaic haplotypes: neighbours are correlated."""
     rng = np.random.default_rng(seed)
     founders = rng.integers(0, 2, (8, n_variants))
+    founders[:2] = [[0], [1]]  # every variant varies
     total = np.zeros((n_samples, n_variants), np.int8)
     for _ in range(2):
         source = rng.integers(0, 8, n_samples)

@@ -40,7 +40,7 @@ class Site:
         self.url = ""
 
     def etag(self, path):
-        return '"' + hashlib.md5(self.files[path]).hexdigest() + '"'
+        return f'"{hashlib.sha256(self.files[path]).hexdigest()}"'
 
     def gets(self, path):
         return [

@@ -4,11 +4,13 @@ A process of its own, because the devices are fixed once TensorFlow has started.
 """
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from prior.prior_toys import CONFIGS, features, prior, rows, without_dropout
+from tfgen.prior.saved_prior import load_prior, prior_card, save_prior
 
 RATE = 1e-3
 
@@ -46,6 +48,16 @@ def trained(strategy, config):
     return before, flat(weights)
 
 
+def saved(strategy, folder):
+    """log f of a model on replicas, and of what was saved of it and loaded there again."""
+    with strategy.scope():
+        model = prior("linear-flat")
+    save_prior(model, folder, prior_card(model, (1.0, 1.0)))
+    with strategy.scope():
+        again, _ = load_prior(folder)
+    return model(features(8)).numpy(), again(features(8)).numpy()
+
+
 def main(output):
     """Writes the arrays of all architectures."""
     cpu = tf.config.list_physical_devices("CPU")[0]
@@ -59,6 +71,7 @@ def main(output):
         for count, strategy in (("one", one), ("two", two)):
             before, after = trained(strategy, without_dropout(config))
             arrays |= {f"{name} before": before, f"{name} {count}": after}
+    arrays["on replicas"], arrays["saved"] = saved(two, Path(output).with_name("model"))
     np.savez(output, **arrays)
 
 

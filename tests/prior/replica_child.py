@@ -28,7 +28,9 @@ def main(mode, output, objective, *workers):
     tf.config.experimental.enable_tensor_float_32_execution(False)
     if mode == "two":
         cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+        )
     name = {"one": "one", "two": "mirrored", "workers": "multiworker"}[mode]
     strategy = make_strategy(name)
 

@@ -109,6 +109,18 @@ PANEL = table(
 )
 
 
+def fastgwa(rows):
+    lines = []
+    for snp, chrom, pos, eff, other, af, beta, se in rows:
+        lines.append(f"{snp}\t{chrom}\t{pos}\t{eff}\t{other}\t{N}\t{af}\t{beta}\t{se}\t0.5\n")
+    return "SNP\tCHR\tPOS\tA1\tA2\tN\tAF1\tBETA\tSE\tP\n" + "".join(lines)
+
+
+def noise(n=1500, shift=0.0):
+    z = np.random.default_rng(5).normal(size=n) + shift
+    return [(f"rs{i}", "1", i + 1, "A", "G", 0.3, float(z[i]) / 100, 0.01) for i in range(n)]
+
+
 def write(path, text):
     """Writes text, compressed if the name ends in .gz."""
     data = text if isinstance(text, bytes) else text.encode()

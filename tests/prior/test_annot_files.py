@@ -71,6 +71,7 @@ def test_thin_files_have_the_rows_of_their_bim(tmp_path):
     found = source(f"{path}:bim={bim}")
     assert found.values(table("22:6:A:C", "22:5:C:A")).tolist() == [[1, 5], [1, 4]]
     each = source(f"{tmp_path}/thin.@.annot.gz:bim={tmp_path}/p.@.bim")
+    assert [path.name for path in each.files] == ["thin.22.annot.gz", "p.22.bim"]
     assert each.values(table("22:6:A:C")).tolist() == [[1, 5]]
     write(bim, "22 rs1 0 5 A C\n")
     found = source(f"{path}:bim={bim}")

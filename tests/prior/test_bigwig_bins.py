@@ -71,6 +71,12 @@ def test_bins_are_the_means_of_a_loop(tmp_path_factory, steps, sites, widths, lo
             np.testing.assert_allclose(value, np.mean(covered), rtol=1e-6, atol=1e-6)
 
 
+def test_single_bases_are_exact_beside_a_large_signal(tmp_path):
+    path = bigwig(tmp_path / "x.bw", {"1": 200}, [("1", 0, 100, 3e7), ("1", 100, 101, 1.1e-3)])
+    values = signal(path, base_bins(2)).values(table("1:1:A:C", "1:101:A:C"))
+    np.testing.assert_array_equal(values, np.array([[0, 3e7], [3e7, 1.1e-3]], np.float32))
+
+
 def test_absent_contigs_are_missing_and_named(tmp_path):
     path = bigwig(tmp_path / "H3K27ac.bw", {"chr1": 100}, [("chr1", 10, 20, 2)])
     found = signal(path, base_bins(2), contigs=("1", "2", "1"))

@@ -40,7 +40,9 @@ def test_the_fit_is_the_optimum_of_a_general_optimiser(sigma):
         return sum(block.nll(np.exp(x[0]), noise) for block in data)
 
     found = fit_constant(data, sigma)
-    best = minimize(total, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-9})
+    best = minimize(
+        total, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-9}
+    )
     assert found.nll <= best.fun + 1e-6
     assert np.log(found.f) == pytest.approx(best.x[0], abs=1e-4)
     if sigma is None:

@@ -17,7 +17,9 @@ def fit_em(source, options=EM, arch="linear", held_out=(), model=None, **more):
     training = tuple(i for i in range(n) if i not in held_out)
     model = model or make_model(source, arch)
     log_sigma = tf.Variable([0.0])
-    return EmFit(model, log_sigma, FitData(source, training, held_out, (1.0,)), options, **more), model
+    return EmFit(
+        model, log_sigma, FitData(source, training, held_out, (1.0,)), options, **more
+    ), model
 
 
 def llr(source, model, log_sigma=0.0):
@@ -69,7 +71,9 @@ def test_rounds_of_em_raise_the_likelihood():
     source = draw(10, seed=1)
     fit, _ = fit_em(source, FitOptions(objective="em", epochs=8, em_batch=2048, patience=0))
     training = [record.training for record in fit.run().records]
-    assert all(later < earlier + 1e-6 for earlier, later in zip(training, training[1:], strict=False))
+    assert all(
+        later < earlier + 1e-6 for earlier, later in zip(training, training[1:], strict=False)
+    )
     assert training[-1] < training[0]
 
 

@@ -69,7 +69,7 @@ def test_what_was_written_is_read(path):
         assert store.bins.tolist() == [[-2, -1], [-1, 0], [0, 1], [1, 2]]
         assert (store.build, store.run_digest) == ("GRCh37", "abc")
         assert [dict(source) for source in store.sources] == [{"kind": "annot", "sha256": ["00"]}]
-        np.testing.assert_array_equal(store.extra("SAD.loadings"), SCHEMA.extras["SAD.loadings"])
+        np.testing.assert_array_equal(store.array("SAD.loadings"), SCHEMA.extras["SAD.loadings"])
         for name in ("chrom", "pos", "ref", "alt", "id"):
             assert getattr(store.variants, name).tolist() == getattr(VARIANTS, name).tolist()
         features = store.read(slice(None))
@@ -123,7 +123,7 @@ def test_names_are_looked_up(path):
             require_names(store, ["a", "b", "dhs", "c", "d"])
 
 
-def test_the_size_of_blocks_does_not_change_a_byte(path, tmp_path, monkeypatch):
+def test_the_size_of_blocks_does_not_change_the_digest(path, tmp_path, monkeypatch):
     annotations, tracks = arrays()
     monkeypatch.setattr(feature_store, "_BLOCK_BYTES", 7 * SCHEMA.row_bytes)
     calls = []
@@ -179,7 +179,7 @@ def test_files_that_are_no_feature_store_are_refused(path, tmp_path):
     with pytest.raises(UnsupportedInputError, match="format version 2.0, but this tfgen reads 1.0"):
         FeatureStore(changed)
     with FeatureStore(path) as store, pytest.raises(InputFormatError, match="no dataset 'extra_x'"):
-        store.extra("x")
+        store.array("x")
 
 
 @pytest.mark.parametrize(

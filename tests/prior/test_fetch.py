@@ -256,18 +256,14 @@ def test_a_server_that_is_down_is_not_asked_a_thousand_times(site, config):
 
 
 def test_more_than_allowed_is_refused_before_it_begins(site, config):
-    with pytest.raises(
-        UsageError, match=r"kB are missing, more than --max_gb=0.0001; choose fewer"
-    ):
+    with pytest.raises(UsageError, match=r"kB are missing, more than --max_gb=0.0001; choose"):
         run(dataclasses.replace(config, max_gb=1e-4))
     assert served_tracks(site) == 0
 
 
 def test_more_than_allowed_is_noticed_where_the_server_does_not_tell(site, config):
     site.head = False
-    with pytest.raises(
-        OutputError, match="larger than the servers said, more than --max_gb=0.0001"
-    ):
+    with pytest.raises(OutputError, match="larger than the servers said, more than --max_gb"):
         run(dataclasses.replace(config, max_gb=1e-4))
     assert run(config).groups[0].n_there == 15
 
@@ -413,28 +409,25 @@ def test_killed_at_a_byte_only_the_missing_ones_are_transferred(site, config, n_
 
 
 @pytest.mark.parametrize(
-    ("step", "passes", "served_again"),
+    ("step", "passes"),
     [
-        ("complete", 0, False),
-        ("complete", 7, False),
-        ("publish", 0, False),
-        ("publish", 7, False),
-        ("published", 0, False),
-        ("published", 7, False),
-        ("manifest", 0, False),
-        ("report", 0, False),
+        ("complete", 0),
+        ("complete", 7),
+        ("publish", 0),
+        ("publish", 7),
+        ("published", 0),
+        ("published", 7),
+        ("manifest", 0),
+        ("report", 0),
     ],
 )
-def test_killed_between_two_steps_nothing_is_transferred_twice(
-    site, config, step, passes, served_again
-):
+def test_killed_between_two_steps_nothing_is_transferred_twice(site, config, step, passes):
     killed = child(config, die_in=step, die_after=passes)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     here = bytes_here(config)
     site.forget()
     run(config)
     assert served_tracks(site) == sum(map(len, tracks(site).values())) - here
-    assert served_again is False
     expect_whole(site, config)
 
 
@@ -444,9 +437,6 @@ def test_killed_again_and_again_with_several_threads(site, config):
         assert killed.returncode == -signal.SIGKILL, killed.stderr
     run(config)
     expect_whole(site, config)
-    total = sum(map(len, tracks(site).values()))
-    # Bytes that were on their way when the process died are lost with it.
-    assert total <= served_tracks(site)
 
 
 def test_the_file_changes_between_two_runs(site, config):

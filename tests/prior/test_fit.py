@@ -50,9 +50,6 @@ def test_the_two_passes_give_the_gradient_of_one(arch, micro_batch):
         seeds = [(block, np.zeros(2, np.int32)) for block in blocks]
         fit.step._run_accumulate(*fit.step._distribute(seeds))
     for total, gradient in zip(fit.step._sums, expected, strict=True):
-        if gradient is None:  # a weight of features that there are none of
-            assert not total.numpy().any()
-            continue
         scale = np.abs(gradient).max() + 1e-6
         np.testing.assert_allclose(total.numpy() / scale, gradient / scale, atol=2e-5)
 
@@ -175,7 +172,7 @@ def test_a_fit_that_was_stopped_goes_on_to_the_same_end(tmp_path):
     seen = []
     resumed = fit.run(path, seen.append)
     assert [record.epoch for record in seen] == [4, 5, 6]
-    assert resumed == whole
+    np.testing.assert_equal(resumed, whole)
     for a, b in zip(model.trainable_variables, whole_model.trainable_variables, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
 

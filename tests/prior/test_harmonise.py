@@ -3,10 +3,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prior.sumstats_by_hand import ledger, records, table
 from tfgen.errors import InputFormatError
-from tfgen.prior.harmonise import genome_order, harmonise, resolve_strands, without_panel
-
-from prior.records import ledger, records, table
+from tfgen.prior.harmonise import (
+    genome_order,
+    harmonise,
+    possibly_in,
+    resolve_strands,
+    without_panel,
+)
 
 PANEL = table(
     ("1", 10, "A", "G", 0.3, "rs1"),
@@ -83,6 +88,14 @@ def test_a_panel_without_identifiers_has_nothing_to_find():
         ("", 0, "A", "G", 0.1, "rs1"), by_id=True, panel=table(("1", 10, "A", "G"))
     )
     assert (len(found.records), counts) == (0, {"NOT_IN_PANEL": 1})
+
+
+def test_records_far_from_the_panel_are_seen_at_once():
+    rows = records(
+        ("9", 10, "A", "C", 0.1, "rs9"), ("1", 11, "A", "G"), ("1", 99, "A", "G", 0.1, "rs2")
+    )
+    assert possibly_in(PANEL, by_id=False)(rows).tolist() == [True, False, False]
+    assert possibly_in(PANEL, by_id=True)(rows).tolist() == [False, False, True]
 
 
 def test_a_repeated_variant_of_the_panel_is_refused():

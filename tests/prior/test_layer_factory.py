@@ -61,3 +61,8 @@ def test_layers_are_built_under_their_names():
         ["norm/gamma", "norm/beta"],
     ]
     assert not layers[0].kernel.numpy().any()
+
+
+def test_the_mask_of_a_variant_does_not_depend_on_those_behind_it():
+    dropout = StatelessDropout(0.5, 1)
+    np.testing.assert_array_equal(dropout(ONES[:3], SEED), dropout(ONES, SEED)[:3])

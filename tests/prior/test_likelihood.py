@@ -109,9 +109,7 @@ def test_the_gradient_is_half_of_one_minus_the_second_moment_over_f():
 def test_padding_changes_nothing(function):
     block = toy(5)
     padded = pad(block, rows=13, columns=7)
-    np.testing.assert_allclose(
-        value(function, block, **padded), value(function, block), rtol=1e-12
-    )
+    np.testing.assert_allclose(value(function, block, **padded), value(function, block), rtol=1e-12)
     d_logf, d_log_sigma = gradients(function, block)
     p_logf, p_log_sigma = gradients(function, block, **padded)
     np.testing.assert_allclose(p_logf[: len(d_logf)], d_logf, rtol=1e-11)
@@ -124,9 +122,7 @@ def test_a_batch_is_its_blocks_one_by_one():
     padded = [pad(block, rows=2 * i, columns=i) for i, block in enumerate(blocks)]
     rows = max(p["Q"].shape[0] for p in padded)
     columns = max(p["Q"].shape[1] for p in padded)
-    padded = [
-        pad(b, rows=rows - b.Q.shape[0], columns=columns - b.Q.shape[1]) for b in blocks
-    ]
+    padded = [pad(b, rows=rows - b.Q.shape[0], columns=columns - b.Q.shape[1]) for b in blocks]
     stacked = {name: np.stack([p[name] for p in padded]) for name in padded[0]}
     together = block_nll(**stacked, log_sigma=np.zeros(3))
     one_by_one = [float(value(block_nll, block)) for block in blocks]

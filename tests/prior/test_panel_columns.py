@@ -1,9 +1,7 @@
 import numpy as np
 import pytest
 
-from prior.feature_files import table
-from tfgen.genome import VariantTable
-from tfgen.prior.ld_block import BlockInfo, LdBlock
+from prior.feature_files import correlations, ld_block, table
 from tfgen.prior.ld_store_writer import save_ld_store
 from tfgen.prior.panel_columns import (
     FrequencySource,
@@ -11,26 +9,6 @@ from tfgen.prior.panel_columns import (
     ld_store_digest,
     with_frequencies,
 )
-
-
-def correlations(n, seed=0):
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=(400, n)) + rng.normal(size=(400, 1))
-    return np.corrcoef(x, rowvar=False)
-
-
-def block(name, chrom, pos, r, centre):
-    """A block of a window: `r` its correlations, `centre` a mask of the observed variants."""
-    eigenvalues, vectors = np.linalg.eigh(r[np.ix_(centre, centre)])
-    eigenvalues, vectors = eigenvalues[::-1], vectors[:, ::-1]
-    p = vectors.T / np.sqrt(eigenvalues)[:, None]
-    n, w = len(pos), int(centre.sum())
-    info = BlockInfo(name, chrom, 0, 9999, 0, 9999, n, w, w, 0.0)
-    variants = VariantTable.of(
-        [chrom] * n, pos, ["A"] * n, ["C"] * n, [f"rs{x}" for x in pos], np.arange(1, n + 1) / 20
-    )
-    q = (p @ r[centre]).astype(np.float32)
-    return LdBlock(info, variants, centre, q, p.astype(np.float32), eigenvalues)
 
 
 @pytest.fixture
@@ -43,9 +21,9 @@ def store(tmp_path):
     for number, (span, centre) in enumerate(windows):
         mask = np.zeros(9, bool)
         mask[centre] = True
-        blocks.append(block(f"chr1_{number}", "1", pos[span], r[span, span], mask[span]))
+        blocks.append(ld_block(f"chr1_{number}", "1", pos[span], r[span, span], mask[span]))
     alone = correlations(4, seed=1)
-    blocks.append(block("chr2_0", "2", np.arange(5, 9), alone, np.ones(4, bool)))
+    blocks.append(ld_block("chr2_0", "2", np.arange(5, 9), alone, np.ones(4, bool)))
     path = tmp_path / "ld"
     save_ld_store(path, {"build": "GRCh37", "panel": "toy"}, blocks, q_dtype="float32")
     return path, r, alone

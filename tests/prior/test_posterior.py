@@ -22,9 +22,7 @@ def test_moments_are_those_of_the_joint_gaussian(sigma):
     mean, covariance = dense_posterior(block)
     np.testing.assert_allclose(posterior.mean, mean, rtol=1e-10)
     np.testing.assert_allclose(posterior.variance, np.diag(covariance), rtol=1e-10)
-    np.testing.assert_allclose(
-        posterior.second_moment, mean**2 + np.diag(covariance), rtol=1e-10
-    )
+    np.testing.assert_allclose(posterior.second_moment, mean**2 + np.diag(covariance), rtol=1e-10)
 
 
 def test_the_mean_is_the_solution_of_the_published_system():

@@ -68,7 +68,7 @@ def test_sizes_and_checksums_are_known_or_said_to_be_unknown(group):
 
 
 def test_fifteen_conservation_tracks_with_tables_of_checksums():
-    # The tracks of GRCh38 that UCSC publishes and the upstream prior uses.
+    # The conservation tracks of GRCh38 at UCSC.
     depths = {
         "phyloP": (447, 470, 100, 30, 20, 17, 7, 4),
         "phastCons": (470, 100, 30, 20, 17, 7, 4),

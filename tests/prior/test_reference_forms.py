@@ -93,6 +93,8 @@ def test_wasp_pre_is_the_dense_density_of_a_regularised_panel():
 
 def test_the_whitened_matrices_are_far_better_conditioned():
     # The reason for the rewriting: A_w against K at the same prior.
-    block = toy(0, n=240, flank=80, mean_f=0.05, R=panel_ld(240, 2000, np.random.default_rng(0), 0.98))
+    block = toy(
+        0, n=240, flank=80, mean_f=0.05, R=panel_ld(240, 2000, np.random.default_rng(0), 0.98)
+    )
     K = (block.Q * np.exp(block.logf)) @ block.Q.T + np.eye(len(block.Q))
     assert np.linalg.cond(block.covariance) > 50 * np.linalg.cond(K)

@@ -58,6 +58,7 @@ def test_without_a_name_the_file_gives_it(path, stem):
         ("f:agg=max:agg=min", "option 'agg' is empty or given twice"),
         ("f:agg=", "option 'agg' is empty or given twice"),
         ("", "no path; expected NAME=PATH or PATH"),
+        ("~no such user/f", "no home folder of that name; give the path in full"),
     ],
 )
 def test_faults_are_named(text, message):

@@ -1,11 +1,17 @@
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from tfgen.errors import InputFormatError, UsageError
-from tfgen.prior.sumstats_columns import FIELDS, FORMATS, parse_overrides, resolve_columns
-
 from prior.sumstats_files import FILES
+from tfgen.errors import InputFormatError, UsageError
+from tfgen.prior.sumstats_columns import (
+    FIELDS,
+    FORMATS,
+    FormatName,
+    parse_overrides,
+    resolve_columns,
+)
 
 PATH = Path("in.txt")
 
@@ -20,6 +26,11 @@ def test_every_format_is_told_by_its_header(name):
     assert resolve(header).format == name
     assert resolve(header.lower()).format == name
     assert resolve(header, name).format == name
+
+
+def test_every_format_can_be_chosen():
+    names = {fmt.name for fmt in FORMATS}
+    assert names | {"auto", "generic"} == set(get_args(FormatName)) == set(FILES) | {"auto"}
 
 
 def test_every_field_and_signature_of_the_table_is_in_lower_case_and_known():

@@ -9,12 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from prior.sumstats_files import write
 from tfgen.errors import InputFormatError, TfgenError, UnsupportedInputError, UsageError
 from tfgen.prior import sumstats_reader
 from tfgen.prior.sumstats_columns import resolve_columns
 from tfgen.prior.sumstats_reader import read_blocks
-
-from prior.sumstats_files import write
 
 TEXT = "SNP\tCHR\tBP\tA1\tA2\tZ\tN\nrs1\t1\t10\tA\tG\t1.5\t100\nrs2\t1\t20\tC\tT\t-2\t100\n"
 

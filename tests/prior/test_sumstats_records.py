@@ -263,13 +263,11 @@ FIELD_TEXT = st.one_of(
 @given(
     st.lists(
         st.fixed_dictionaries(
-            {
-                name: FIELD_TEXT
-                for name in (
-                    "SNP CHR BP A1 A2 EAF MAF INFO BETA OR SE Z P LOG10P N TEST "
-                    "CHISQ_BOLT_LMM CHISQ_BOLT_LMM_INF CHISQ_LINREG"
-                ).split()
-            }
+            dict.fromkeys(
+                "SNP CHR BP A1 A2 EAF MAF INFO BETA OR SE Z P LOG10P N TEST "
+                "CHISQ_BOLT_LMM CHISQ_BOLT_LMM_INF CHISQ_LINREG".split(),
+                FIELD_TEXT,
+            )
         ),
         min_size=1,
         max_size=4,

@@ -115,12 +115,29 @@ def test_faulty_p_values_are_named(tmp_path, p, message):
         source(f"{path}:columns=p:transform=neglog10")
 
 
+@pytest.mark.parametrize(("multi", "expected"), [("max", 0.5), ("min", -0.1), ("mean", 0.2)])
+def test_cells_of_several_transcripts_are_joined(tmp_path, multi, expected):
+    rows = "1\t5\tA\tC\t-0.1;.;0.5\n1\t6\tA\tC\t.;.\n1\t7\tA\tC\t3\n"
+    path = write(tmp_path / "t.tsv", f"#chr\tpos(1-based)\tref\talt\tSIFT\n{rows}")
+    found = source(f"{path}:pos=pos(1-based):columns=SIFT:multi={multi}")
+    values = found.values(table("1:5:A:C", "1:6:A:C", "1:7:C:A", "1:5:A:G"))[:, 0]
+    np.testing.assert_allclose(values, [expected, np.nan, 3, np.nan], rtol=1e-6)
+
+
+@pytest.mark.parametrize("cell", ["0.1;x", "inf", "1;nan;-inf", "1,2"])
+def test_cells_with_a_part_that_is_no_number_are_named(tmp_path, cell):
+    path = write(tmp_path / "t.tsv", f"CHR\tBP\tx\n1\t5\t{cell}\n")
+    with pytest.raises(InputFormatError, match="t.tsv:2: x is .*; expected numbers separated by ;"):
+        source(f"{path}:columns=x:multi=max")
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
         ("", UsageError, "which columns. add :columns="),
         (":columns=z", InputFormatError, "no column 'z'"),
         (":columns=x:agg=median", UsageError, "agg='median'; use one of"),
+        (":columns=x:multi=max:transform=neglog10", UsageError, "do not go together"),
         (":columns=x:region=1", UsageError, "region='1'; expected CHR:START-END"),
         (":columns=x:region=1:9-5", UsageError, "region='1:9-5'"),
         (":columns=3:header=no", InputFormatError, "no columns for the key; name them"),

@@ -33,14 +33,14 @@ def test_well_known_quantiles(p, z):
 @pytest.mark.parametrize(
     ("known", "z"),
     [
-        (dict(z=1.5, beta=9.0, se=1.0, chisq=4.0, log_p=-1.0), 1.5),
-        (dict(beta=-9.0, se=1.0, chisq=4.0, log_p=-1.0), -2.0),
-        (dict(beta=-9.0, se=2.0, log_p=-1.0), -4.5),
-        (dict(beta=-9.0, log_p=math.log(0.05)), -1.959963984540054),
-        (dict(beta=0.0, se=2.0), 0.0),
-        (dict(beta=0.0, chisq=0.0), 0.0),
-        (dict(beta=0.0, log_p=0.0), 0.0),
-        (dict(z=0.0, beta=3.0, se=1.0), 0.0),
+        ({"z": 1.5, "beta": 9.0, "se": 1.0, "chisq": 4.0, "log_p": -1.0}, 1.5),
+        ({"beta": -9.0, "se": 1.0, "chisq": 4.0, "log_p": -1.0}, -2.0),
+        ({"beta": -9.0, "se": 2.0, "log_p": -1.0}, -4.5),
+        ({"beta": -9.0, "log_p": math.log(0.05)}, -1.959963984540054),
+        ({"beta": 0.0, "se": 2.0}, 0.0),
+        ({"beta": 0.0, "chisq": 0.0}, 0.0),
+        ({"beta": 0.0, "log_p": 0.0}, 0.0),
+        ({"z": 0.0, "beta": 3.0, "se": 1.0}, 0.0),
     ],
 )
 def test_the_best_source_is_taken(known, z):
@@ -53,11 +53,11 @@ def test_the_best_source_is_taken(known, z):
     "known",
     [
         {},
-        dict(beta=1.0),
-        dict(se=1.0),
-        dict(chisq=4.0),
-        dict(log_p=-1.0),
-        dict(beta=1.0, log_p=-np.inf),
+        {"beta": 1.0},
+        {"se": 1.0},
+        {"chisq": 4.0},
+        {"log_p": -1.0},
+        {"beta": 1.0, "log_p": -np.inf},
     ],
 )
 def test_without_a_complete_source_there_is_no_z(known):
@@ -66,7 +66,7 @@ def test_without_a_complete_source_there_is_no_z(known):
     assert not no_sign[0]
 
 
-@pytest.mark.parametrize("known", [dict(beta=0.0, chisq=4.0), dict(beta=0.0, log_p=-1.0)])
+@pytest.mark.parametrize("known", [{"beta": 0.0, "chisq": 4.0}, {"beta": 0.0, "log_p": -1.0}])
 def test_an_effect_of_zero_gives_a_statistic_no_sign(known):
     assert z_scores(effects(**known))[1][0]
 

@@ -37,8 +37,9 @@ from tfgen.io import (
     refuse_overlap,
     require_free_space,
 )
-from tfgen.io.pieces import PieceRows, cut, missing_rows, partial_folder
+from tfgen.io.pieces import PieceRows, cut, missing_rows
 from tfgen.io.shards import RowRange
+from tfgen.io.work import partial_folder
 
 
 @dataclasses.dataclass(frozen=True)

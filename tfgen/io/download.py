@@ -20,7 +20,7 @@ from tfgen.errors import (
     OutputError,
     UnsupportedInputError,
 )
-from tfgen.io.atomic import publish, write_json
+from tfgen.io.atomic import publish
 from tfgen.io.remote import RemoteInfo, Response, TransientError, WebClient
 from tfgen.io.space import format_bytes, free_bytes
 
@@ -260,7 +260,7 @@ class _Partial:
         self._url = url
         self._on_bytes = on_bytes
         self.path = partial_path(final)
-        self._note = self.path.with_name(self.path.name + ".json")
+        self._note = _note_path(self.path)
         self.size = self.path.stat().st_size if self.path.is_file() else 0
         self.info = self._read_note() if self.size else None
         if self.size and (self.info is None or not self._can_go_on(self.info)):
@@ -302,13 +302,13 @@ class _Partial:
             with suppress(FileNotFoundError):
                 self._note.unlink()
         else:
-            write_json(self._note, {"url": self._url, **asdict(info)})
+            self._write_note(info)
 
     def note_size(self, size: int) -> None:
         """Notes the size that the server told late."""
         if self.info is not None:
             self.info = RemoteInfo(size, self.info.etag, self.info.last_modified)
-            write_json(self._note, {"url": self._url, **asdict(self.info)})
+            self._write_note(self.info)
 
     def grow(self, n_bytes: int) -> None:
         """Counts bytes that were written or thrown away."""
@@ -345,6 +345,13 @@ class _Partial:
         self.path.unlink(missing_ok=True)
         self._note.unlink(missing_ok=True)
 
+    def _write_note(self, info: RemoteInfo) -> None:
+        """Notes where the bytes come from; one that is cut short by a kill counts as missing."""
+        try:
+            self._note.write_text(json.dumps({"url": self._url, **asdict(info)}), encoding="utf-8")
+        except OSError as error:
+            raise _write_error(self._note, error) from error
+
     def _read_note(self) -> RemoteInfo | None:
         """The note of a former run for the same URL; None if it is missing or another's."""
         try:
@@ -362,6 +369,17 @@ class _Partial:
 def partial_path(final: Path) -> Path:
     """Name of a file while it is under way."""
     return final.with_name(final.name + ".partial")
+
+
+def remove_left_overs(final: Path) -> None:
+    """Removes what a process that was killed left beside a file that is complete."""
+    partial_path(final).unlink(missing_ok=True)
+    _note_path(partial_path(final)).unlink(missing_ok=True)
+
+
+def _note_path(partial: Path) -> Path:
+    """Name of the note that says where the bytes of a partial file come from."""
+    return partial.with_name(partial.name + ".json")
 
 
 def _require_file(source: RemoteFile, response: Response) -> None:

@@ -7,8 +7,6 @@ a run with the same `run.json`.
 """
 
 import hashlib
-import json
-import shutil
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -19,18 +17,17 @@ import numpy as np
 import numpy.typing as npt
 
 from tfgen.errors import OutputError
-from tfgen.io.atomic import publish, write_json
+from tfgen.io.atomic import publish
 from tfgen.io.npz import pack_arrays, read_arrays, read_entries
 from tfgen.io.shards import RowRange
+from tfgen.io.work import RUN_JSON, WorkFolder, discard
 
-_RUN_JSON = "run.json"
 _RUN, _ROWS = "run", "rows"
-_N_EXAMPLES = 3
 _BLOCK_BYTES = 1 << 20
 
 
-class PartialRun:
-    """The folder `OUTPUT.partial/` of one run.
+class PartialRun(WorkFolder):
+    """The folder `OUTPUT.partial/` of a run that makes pieces.
 
     Args:
         output: The final file or directory.
@@ -41,11 +38,9 @@ class PartialRun:
     """
 
     def __init__(self, output: Path, attributes: Mapping[str, object]) -> None:
-        self.folder = partial_folder(output)
-        text = json.dumps(dict(attributes), sort_keys=True)
-        self._attributes: dict[str, object] = json.loads(text)
+        super().__init__(output, attributes)
         self._paths: dict[RowRange, Path] = {}
-        self._digest = np.bytes_(hashlib.sha256(text.encode()).hexdigest())
+        self._digest = np.bytes_(hashlib.sha256(self.text.encode()).hexdigest())
 
     def open(self, overwrite: bool) -> list[RowRange]:
         """Makes the folder, or takes up what a former run left in it.
@@ -59,25 +54,7 @@ class PartialRun:
         Raises:
             OutputError: The folder belongs to a run with other settings, or cannot be written.
         """
-        if (self.folder / _RUN_JSON).exists():
-            differences = self._differences()
-            if differences and not overwrite:
-                raise OutputError(
-                    f"{self.folder}: was begun with other settings ({'; '.join(differences)}); "
-                    "use the former ones to go on, or pass --overwrite to start anew"
-                )
-            if not differences:
-                return self._intact()
-        try:
-            self.remove()
-            self.folder.mkdir()
-        except OSError as error:
-            raise OutputError(
-                f"{self.folder}: cannot be made: {error.strerror}; remove it or choose another "
-                "output"
-            ) from error
-        write_json(self.folder / _RUN_JSON, self._attributes)
-        return []
+        return self._intact() if self.take_up(overwrite) else []
 
     def save(self, rows: RowRange, arrays: Mapping[str, npt.ArrayLike]) -> None:
         """Publishes a piece; after this a kill loses nothing of it.
@@ -135,40 +112,15 @@ class PartialRun:
         """
         return read_entries(self._paths[rows], names, start, stop)
 
-    def remove(self) -> None:
-        """Removes the folder, `run.json` last, so that what remains after a kill is still known."""
-        if not self.folder.exists():
-            return
-        for path in self.folder.iterdir():
-            if path.name != _RUN_JSON:
-                _discard(path)
-        (self.folder / _RUN_JSON).unlink(missing_ok=True)
-        self.folder.rmdir()
-
-    def _differences(self) -> list[str]:
-        """What differs between the run in the folder and this one."""
-        try:
-            found = json.loads((self.folder / _RUN_JSON).read_text(encoding="utf-8"))
-            names = sorted(found.keys() | self._attributes.keys())
-        except (ValueError, AttributeError):
-            return ["its run.json cannot be read"]
-        lines = [
-            f"{name} was {_short(found.get(name))}, now {_short(self._attributes.get(name))}"
-            for name in names
-            if found.get(name) != self._attributes.get(name)
-        ]
-        more = [f"and {len(lines) - _N_EXAMPLES} more"] if len(lines) > _N_EXAMPLES else []
-        return lines[:_N_EXAMPLES] + more
-
     def _intact(self) -> list[RowRange]:
         """The rows of every whole piece; the rest of the folder is removed."""
         found: list[RowRange] = []
         for path in sorted(self.folder.iterdir()):
-            if path.name == _RUN_JSON:
+            if path.name == RUN_JSON:
                 continue
             rows = self._intact_rows(path)
             if rows is None or (found and rows.start < found[-1].stop):
-                _discard(path)
+                discard(path)
             else:
                 found.append(rows)
                 self._paths[rows] = path
@@ -237,11 +189,6 @@ class PieceRows:
         return {column: np.concatenate(values) for column, values in parts.items()}
 
 
-def partial_folder(output: Path) -> Path:
-    """Where the unfinished part of an output lies."""
-    return output.with_name(output.name + ".partial")
-
-
 def missing_rows(rows: RowRange, done: Sequence[RowRange]) -> list[RowRange]:
     """The stretches of `rows` that are not yet done; `done` is in order."""
     edges = [rows.start, *(edge for piece in done for edge in (piece.start, piece.stop)), rows.stop]
@@ -265,15 +212,3 @@ def cut(ranges: Iterable[RowRange], rows_per_piece: int) -> Iterator[RowRange]:
 
 def _piece_name(rows: RowRange, checksum: int) -> str:
     return f"piece-{rows.start:010d}-{rows.stop:010d}-{checksum:08x}.npz"
-
-
-def _discard(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
-
-
-def _short(value: object) -> str:
-    text = "absent" if value is None else str(value)
-    return text if len(text) <= 20 else f"{text[:12]}..."  # noqa: PLR2004

@@ -9,7 +9,7 @@ from tfgen.errors import InputFormatError, InputMismatchError, UsageError
 from tfgen.genome import VariantTable
 from tfgen.prior.feature_tables import FeatureTable, positions, require_columns
 from tfgen.prior.keyed_values import Floats, KeyedValues, by_contig
-from tfgen.prior.source_specs import SourceSpec
+from tfgen.prior.source_specs import SourceSpec, expanded
 from tfgen.prior.variant_lists import read_variant_list
 
 OPTIONS = ("columns", "bim")
@@ -33,7 +33,7 @@ class AnnotSource:
     Attributes:
         columns: Names of the annotations, the prefix in front.
         signed: Never: these annotations belong to the variant.
-        files: The files.
+        files: The files, and the .bim of thin ones.
         warnings: What the user should know.
 
     Raises:
@@ -48,22 +48,24 @@ class AnnotSource:
         self._spec = spec
         self.warnings: list[str] = []
         self._paths = self._find(dict.fromkeys(contigs))
-        self.files = tuple(dict.fromkeys(self._paths.values()))
-        found = {path: self._annotations(FeatureTable(path)) for path in self.files}
-        self._names = found[self.files[0]]
+        paths = list(dict.fromkeys(self._paths.values()))
+        found = {path: self._annotations(FeatureTable(path)) for path in paths}
+        self._names = found[paths[0]]
         for path, names in found.items():
             if names != self._names:
                 raise InputMismatchError(
-                    f"{path}: its annotations differ from those of {self.files[0]}; give files of "
+                    f"{path}: its annotations differ from those of {paths[0]}; give files of "
                     "other columns as a source of their own"
                 )
+        bims = [self._bim(chrom) for chrom in self._paths] if "bim" in spec.options else []
+        self.files = (*paths, *dict.fromkeys(bims))
         self.columns = tuple(spec.prefix + name for name in self._names)
         self._open: tuple[Path, KeyedValues] | None = None
 
     def values(self, variants: VariantTable) -> Floats:
         """The annotations of given variants [m, columns], NaN for those without a row."""
         if None in self._paths:
-            return self._table(self._paths[None], "").lookup(variants)
+            return self._table(self._paths[None], None).lookup(variants)
         values = np.full((len(variants), len(self.columns)), np.nan, np.float32)
         for chrom, rows in by_contig(variants):
             if chrom in self._paths:
@@ -112,20 +114,25 @@ class AnnotSource:
                 raise UsageError(f"{table.path}: has a column CHR; leave the option bim out")
         return chosen or names
 
-    def _table(self, path: Path, chrom: str) -> KeyedValues:
+    def _bim(self, chrom: str | None) -> Path:
+        """The .bim with the rows of a thin file."""
+        path = expanded(self._spec.options["bim"])
+        return _path_of(path, chrom) if chrom else path
+
+    def _table(self, path: Path, chrom: str | None) -> KeyedValues:
         """The values of a file; the last one that was used is kept."""
         if self._open is None or self._open[0] != path:
             self._open = None  # not both in memory
             self._open = (path, self._read(FeatureTable(path), chrom))
         return self._open[1]
 
-    def _read(self, table: FeatureTable, chrom: str) -> KeyedValues:
+    def _read(self, table: FeatureTable, chrom: str | None) -> KeyedValues:
         has_alleles = {"A1", "A2"} <= set(table.columns)
         text = [name for name in ("CHR", "SNP", "A1", "A2") if name in table.columns]
         if "CHR" not in table.columns:
             columns = table.read((), self._names)
-            path = Path(self._spec.options["bim"]).expanduser()
-            keys = read_variant_list(_path_of(path, chrom) if chrom else path)
+            path = self._bim(chrom)
+            keys = read_variant_list(path)
             n_rows = len(columns[self._names[0]])
             if n_rows != len(keys):
                 raise InputMismatchError(

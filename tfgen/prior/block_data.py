@@ -82,6 +82,8 @@ class BlockSize:
         n: Variants.
         k: Kept eigenvalues.
         n_observed: z-scores of all traits.
+        start: First base of the block, 0-based.
+        end: End of the block, not part of it; where it equals `start`, the block overlaps none.
     """
 
     id: str
@@ -89,6 +91,8 @@ class BlockSize:
     n: int
     k: int
     n_observed: int
+    start: int = 0
+    end: int = 0
 
     @property
     def cost(self) -> float:

@@ -49,7 +49,7 @@ def block_arrays(
         # Log of a frequency of zero would be minus infinity.
         inputs["frequency"][data.n :] = 0.5
     traits = tuple(_trait(trait, n, dtype, pad, gram) for trait in data.traits)
-    return BlockArrays(inputs, traits, np.int32(index), np.float32(1.0))
+    return BlockArrays(inputs, traits, np.asarray(index, np.int32), np.ones((), np.float32))
 
 
 def empty_block(like: BlockArrays) -> BlockArrays:
@@ -71,7 +71,7 @@ def empty_block(like: BlockArrays) -> BlockArrays:
                 np.eye(rows, dtype=dtype),
             )
         )
-    return BlockArrays(inputs, tuple(traits), np.int32(0), np.float32(0.0))
+    return BlockArrays(inputs, tuple(traits), np.zeros((), np.int32), np.zeros((), np.float32))
 
 
 def _trait(

@@ -10,6 +10,7 @@ from pathlib import Path
 from tfgen import __version__
 from tfgen.errors import OutputError, TfgenError, UsageError
 from tfgen.genome import VariantTable
+from tfgen.genome.plink import plink_files
 from tfgen.io import (
     OutputLock,
     Progress,
@@ -21,8 +22,9 @@ from tfgen.io import (
     require_free_space,
     write_table,
 )
-from tfgen.io.pieces import PartialRun, partial_folder
+from tfgen.io.pieces import PartialRun
 from tfgen.io.shards import RowRange
+from tfgen.io.work import partial_folder
 from tfgen.prior.block_sets import BlockPlan
 from tfgen.prior.build_ld_config import BuildLdConfig
 from tfgen.prior.ld_block import ARRAYS, INFO, BlockInfo, pack_block
@@ -144,13 +146,9 @@ def build_ld(config: BuildLdConfig, command: str = "prior_build_ld") -> BuildSum
             settings, or the disk is full.
         InterruptedRunError: SIGINT or SIGTERM; what was done is kept.
     """
-    refuse_overlap(
-        config.output,
-        [
-            *(config.bed, config.bim, config.fam, config.ukb),
-            *(config.block_file, config.variants, config.sumstats),
-        ],
-    )
+    genotypes = plink_files(config.bed, config.bim, config.fam) if config.bed else ()
+    others = (config.ukb, config.block_file, config.variants, config.sumstats)
+    refuse_overlap(config.output, [*genotypes, *others])
     report = RunReport(command, dataclasses.asdict(config))
     config.output.absolute().parent.mkdir(parents=True, exist_ok=True)
     with OutputLock(config.output), StopRequest() as stop:

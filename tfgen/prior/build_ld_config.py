@@ -1,7 +1,6 @@
 """The settings of a build of an LD store."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -32,12 +31,9 @@ _RANGES = {
 }
 
 
-def _setting(help_text: str, choices: Sequence[str] = (), **options: Any) -> Any:
-    """A field with the help, and where needed the values, of the flag of the same name."""
-    metadata: dict[str, object] = {"help": help_text}
-    if choices:
-        metadata["choices"] = tuple(choices)
-    return field(metadata=metadata, **options)
+def _setting(help_text: str, **options: Any) -> Any:
+    """A field with the help of the flag of the same name."""
+    return field(metadata={"help": help_text}, **options)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -127,7 +127,14 @@ class EmFit:
         for variable, value in zip([*self._variables, self._log_sigma], state.best, strict=True):
             variable.assign(value)
         log_sigma = tuple(float(x) for x in self._log_sigma.numpy())
-        return FitResult(tuple(state.records), state.best_epoch, log_sigma, stopped, "chol")
+        return FitResult(
+            tuple(state.records),
+            state.best_epoch,
+            state.best_held_out,
+            log_sigma,
+            stopped,
+            "chol",
+        )
 
     def _kept(self) -> list[tf.Variable]:
         """Everything that training changes."""
@@ -181,16 +188,16 @@ class EmFit:
             between_steps()
         return targets, total, slopes, np.maximum(n_rows, 1.0)
 
-    def _maximisation(
-        self, targets: dict[int, npt.NDArray[np.float32]], key: list[int]
-    ) -> None:
+    def _maximisation(self, targets: dict[int, npt.NDArray[np.float32]], key: list[int]) -> None:
         """One pass over all variants in shuffled mini-batches."""
         if not self._own_loop:
             data = tf.data.Dataset.from_generator(
                 lambda: self._batches(targets, key), output_signature=self._signature(targets)
             )
             # Without it Keras does not see the end coming, and warns.
-            data = data.apply(tf.data.experimental.assert_cardinality(self._n_batches(targets, key)))
+            data = data.apply(
+                tf.data.experimental.assert_cardinality(self._n_batches(targets, key))
+            )
             self._regression.fit(data, epochs=1, shuffle=False, verbose=0)
             return
         for inputs, q in self._batches(targets, key):
@@ -246,9 +253,7 @@ class EmFit:
         return groups
 
     def _shuffled(self, group: list[Batch], rng: np.random.Generator) -> Iterator[Batch]:
-        inputs = {
-            name: np.concatenate([part[0][name] for part in group]) for name in group[0][0]
-        }
+        inputs = {name: np.concatenate([part[0][name] for part in group]) for name in group[0][0]}
         q = np.concatenate([part[1] for part in group])
         order = rng.permutation(len(q))
         for start in range(0, len(q), self._options.em_batch):
@@ -294,10 +299,10 @@ class EmFit:
     def _keep_if_better(self, number: int, held_out: float) -> None:
         state = self.state
         gain = 1000.0 * (state.best_held_out - held_out)
-        if np.isnan(held_out) or gain > self._options.min_gain or not state.best:
+        if not self._data.held_out or gain > self._options.min_gain or not state.best:
             state.best = [v.numpy() for v in (*self._variables, self._log_sigma)]
             state.best_epoch = number
-            state.best_held_out = held_out if np.isfinite(held_out) else float("inf")
+            state.best_held_out = held_out
 
     def _is_over(self) -> bool:
         patience = self._options.patience

@@ -69,8 +69,9 @@ def score_blocks(
         sizes.append(data.n)
         rows.append([_trait(data, i, values[:, i], log_sigma[i]) for i in range(len(data.traits))])
     table = np.array(rows, np.float64).reshape(len(ids), len(log_sigma), 6)
-    columns = (table[:, :, i] for i in range(6))
-    return BlockScores(tuple(ids), *columns, np.array(sizes, np.float64))
+    nll, null, mahalanobis, k, n_observed, sum_f = (table[:, :, i] for i in range(6))
+    n = np.array(sizes, np.float64)
+    return BlockScores(tuple(ids), nll, null, mahalanobis, k, n_observed, sum_f, n)
 
 
 def _trait(data: BlockData, trait: int, logf: Doubles, log_sigma: float) -> list[float]:

@@ -167,8 +167,7 @@ def open_sources(
         else:
             annotations.append(_open(config, spec, contigs))
         files = (tracks if in_window else annotations)[-1].files
-        bim = spec.options.get("bim")
-        marks = _fingerprints([*files, *([Path(bim)] if bim and "@" not in bim else [])])
+        marks = _fingerprints(files)
         fingerprints |= marks
         described.append(_description(config, spec, marks))
     if config.maf or config.log_af:

@@ -226,7 +226,7 @@ class FeatureStore:
             None if part.tracks is None else _spread(part.tracks, found),
         ), found
 
-    def extra(self, name: str) -> npt.NDArray[Any]:
+    def array(self, name: str) -> npt.NDArray[Any]:
         """A further array that is kept with the features, such as `SAD.loadings`.
 
         Raises:

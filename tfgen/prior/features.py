@@ -24,8 +24,9 @@ from tfgen.io import (
     refuse_overlap,
     require_free_space,
 )
-from tfgen.io.pieces import PartialRun, PieceRows, cut, missing_rows, partial_folder
+from tfgen.io.pieces import PartialRun, PieceRows, cut, missing_rows
 from tfgen.io.shards import RowRange
+from tfgen.io.work import partial_folder
 from tfgen.prior.feature_sources import FeatureSources, open_sources, source_specs
 from tfgen.prior.feature_store import (
     FORMAT_VERSION,
@@ -200,6 +201,8 @@ def _prepare(config: FeaturesConfig, rejects: RejectLog, stop: StopRequest, comm
     stop.raise_if_requested()
     contigs = tuple(dict.fromkeys(variants.chrom))
     sources = open_sources(config, source_specs(config), contigs)
+    # The names with "@" stand for files that are known only now.
+    refuse_overlap(config.output, [Path(path) for path in sources.fingerprints])
     fingerprint = _fingerprint(config.variants)
     report.inputs = {"variants": fingerprint, **sources.fingerprints}
     versions = library_versions()

@@ -20,12 +20,9 @@ _FRACTIONS = ("min_coverage", "max_rejected_fraction")
 _LARGEST_WINDOW = 1 << 16
 
 
-def _setting(help_text: str, choices: Sequence[str] = (), **options: Any) -> Any:
-    """A field with the help, and where needed the values, of the flag of the same name."""
-    metadata: dict[str, object] = {"help": help_text}
-    if choices:
-        metadata["choices"] = tuple(choices)
-    return field(metadata=metadata, **options)
+def _setting(help_text: str, **options: Any) -> Any:
+    """A field with the help of the flag of the same name."""
+    return field(metadata={"help": help_text}, **options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +84,7 @@ class FeaturesConfig:
     table: tuple[str, ...] = _setting(
         "Columns of any table, as [NAME=]PATH:columns=A+B. Options :header=no, :chrom=, :pos=, "
         ":a1=, :a2=, :snp=, :transform=neglog10|abs|log1p, :agg=max|min|mean|count, "
-        ":region=CHR:START-END, :absent=zero, :signed=yes.",
+        ":region=CHR:START-END, :absent=zero, :signed=yes, :multi=max|min|mean (cells as 1;.;3).",
         default=(),
     )
     ld_store: Path | None = _setting(

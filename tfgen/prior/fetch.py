@@ -15,7 +15,7 @@ from tfgen.errors import (
     UsageError,
 )
 from tfgen.io.digest import sha256_file
-from tfgen.io.download import Downloaded, Downloader
+from tfgen.io.download import Downloaded, Downloader, remove_left_overs
 from tfgen.io.lock import OutputLock
 from tfgen.io.progress import Progress
 from tfgen.io.provenance import RunReport
@@ -160,7 +160,10 @@ class _Run:
         by_name = {group.name: group for group in groups}
         with self.manifest:
             for item in items:
-                inside(self._folder, item.path).parent.mkdir(parents=True, exist_ok=True)
+                final = inside(self._folder, item.path)
+                final.parent.mkdir(parents=True, exist_ok=True)
+                if item.state == "there":
+                    remove_left_overs(final)
             for name, entries in lists.items():
                 keep_list(by_name[name], entries, self._folder / name)
             known = all(item.size is not None for item in missing)

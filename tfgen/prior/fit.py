@@ -32,6 +32,7 @@ class FitResult:
     Attributes:
         records: One per epoch.
         best_epoch: The epoch whose parameters were kept; 0 if training never helped.
+        best_held_out: Negative log-likelihood per held-out z-score there; NaN without any.
         log_sigma: Log noise of every trait.
         stopped_early: Whether patience ended it.
         solver: `chol` or `cg`.
@@ -39,6 +40,7 @@ class FitResult:
 
     records: tuple[EpochRecord, ...]
     best_epoch: int
+    best_held_out: float
     log_sigma: tuple[float, ...]
     stopped_early: bool
     solver: str
@@ -136,6 +138,7 @@ class Fit:
         return FitResult(
             tuple(self.state.records),
             self.state.best_epoch,
+            self.state.best_held_out,
             tuple(float(x) for x in self.step.log_sigma.numpy()),
             stopped,
             self.solver,
@@ -210,10 +213,10 @@ class Fit:
         """Without held-out blocks the last parameters are the best."""
         state = self.state
         gain = 1000.0 * (state.best_held_out - held_out)
-        if np.isnan(held_out) or gain > self._options.min_gain or not state.best:
+        if not self._data.held_out or gain > self._options.min_gain or not state.best:
             state.best = [variable.numpy() for variable in self._parameters]
             state.best_epoch = epoch
-            state.best_held_out = held_out if np.isfinite(held_out) else float("inf")
+            state.best_held_out = held_out
 
     def _is_over(self) -> bool:
         patience = self._options.patience
@@ -244,9 +247,7 @@ def _objective(solver: str, data: FitData, options: FitOptions) -> ObjectiveFunc
     return lambda logf, log_sigma, traits, _: likelihood_terms(logf, log_sigma, traits)
 
 
-def mean_f_to_start(
-    source: BlockSource, indices: Sequence[int], sigma: float, trait: int
-) -> float:
+def mean_f_to_start(source: BlockSource, indices: Sequence[int], sigma: float, trait: int) -> float:
     """Mean prior variance by moments: E y'y = f |Q|^2 + sigma k; at least 1e-4.
 
     Args:

@@ -1,7 +1,7 @@
 """How a prior is fitted: everything that decides the result besides data and architecture."""
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
 from tfgen.errors import UsageError
 
@@ -31,6 +31,11 @@ _NOT_NEGATIVE = (
     "min_gain",
     "start_mean_f",
 )
+
+
+def _setting(help_text: str, default: Any) -> Any:
+    """A field with the help of the flag of the same name."""
+    return field(default=default, metadata={"help": help_text})
 
 
 @dataclass(frozen=True)
@@ -66,28 +71,43 @@ class FitOptions:
         UsageError: A value has no meaning.
     """
 
-    objective: Objective = "mll"
-    solver: SolverName = "auto"
-    sigma: SigmaMode = "fixed"
-    start_sigma: float = 1.0
-    start_mean_f: float = 0.0
-    epochs: int = 50
-    blocks_per_step: int = 4
-    learning_rate: float = 3e-3
-    sigma_learning_rate: float = 1e-2
-    warmup_steps: int = 20
-    clip_norm: float = 1.0
-    weight_decay: float = 0.0
-    patience: int = 8
-    min_gain: float = 0.0
-    micro_batch: int = 8192
-    seed: int = 0
-    em_epochs: int = 3
-    em_batch: int = 1024
-    cg_probes: int = 16
-    cg_tolerance: float = 1e-2
-    cg_max_iterations: int = 200
-    xla: bool = False
+    objective: Objective = _setting(
+        "What is minimised: the exact likelihood (mll), the same by EM (em), LD-score regression (ldsr).",
+        "mll",
+    )
+    solver: SolverName = _setting(
+        "Exact Cholesky, conjugate gradients with random probes, or the cheaper one.",
+        "auto",
+    )
+    sigma: SigmaMode = _setting("Whether the noise is --start_sigma or trained.", "fixed")
+    start_sigma: float = _setting("Noise on the z scale; 1 without confounding.", 1.0)
+    start_mean_f: float = _setting(
+        "Mean prior variance where training starts; 0 estimates it from the data.",
+        0.0,
+    )
+    epochs: int = _setting("Most passes over the training blocks, or rounds of em.", 50)
+    blocks_per_step: int = _setting("Blocks behind one update.", 4)
+    learning_rate: float = _setting("Rate of Adam after the warm-up.", 3e-3)
+    sigma_learning_rate: float = _setting("Rate of log sigma and of the frequency exponent.", 1e-2)
+    warmup_steps: int = _setting("Updates over which the rate rises.", 20)
+    clip_norm: float = _setting("Largest norm of the gradient per z-score; 0 does not clip.", 1.0)
+    weight_decay: float = _setting("Decoupled weight decay.", 0.0)
+    patience: int = _setting(
+        "Epochs without a better held-out likelihood after which training stops; 0 never stops.",
+        8,
+    )
+    min_gain: float = _setting("Smallest gain per 1,000 z-scores that counts as better.", 0.0)
+    micro_batch: int = _setting(
+        "Variants that go through the network at once; bounds the memory.",
+        8192,
+    )
+    seed: int = _setting("Seed of weights, order, dropout and probes.", 0)
+    em_epochs: int = _setting("Passes over the variants in one round of em.", 3)
+    em_batch: int = _setting("Variants of a mini-batch of em.", 1024)
+    cg_probes: int = _setting("Random probes of conjugate gradients.", 16)
+    cg_tolerance: float = _setting("Relative residual of conjugate gradients.", 1e-2)
+    cg_max_iterations: int = _setting("Most iterations of conjugate gradients.", 200)
+    xla: bool = _setting("Compile the likelihood with XLA; pays on a GPU, not on a CPU.", False)
 
     def __post_init__(self) -> None:
         for name, choices in (

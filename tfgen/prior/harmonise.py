@@ -1,5 +1,6 @@
 """Brings summary statistics onto the variants, alleles and order of a panel."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
@@ -91,6 +92,25 @@ def harmonise(
         beta=_signed(signs, kept.beta),
     )
     return Harmonised(kept, rows, theirs.af, matches)
+
+
+def possibly_in(panel: VariantTable, by_id: bool) -> Callable[[SumstatsRecords], Mask]:
+    """A quick test for which records [n] can be in the panel at all.
+
+    It sees identifiers, or positions without contigs, and so lets some pass that `harmonise` drops
+    later. A file much larger than the panel then need not fit into memory.
+    """
+    if by_id:
+        ids = frozenset(panel.id.tolist())
+        return lambda records: np.array([name in ids for name in records.variants.id], bool)
+    places = np.unique(panel.pos)
+
+    def at_a_place(records: SumstatsRecords) -> Mask:
+        pos = records.variants.pos
+        nearest = np.minimum(np.searchsorted(places, pos), len(places) - 1)
+        return np.asarray(places[nearest] == pos, bool)
+
+    return at_a_place
 
 
 def resolve_strands(harmonised: Harmonised, margin: float) -> tuple[Harmonised, Mask, int]:

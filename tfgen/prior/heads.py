@@ -81,9 +81,11 @@ class LinearHead(Head):
         self.annotation_weights = self.add_weight(
             shape=(width, n_traits), initializer="zeros", name="annotation_weights"
         )
-        self.track_weights = self.add_weight(
-            shape=(n_tracks, n_traits), initializer="zeros", name="track_weights"
-        )
+        self.track_weights = None
+        if n_tracks:
+            self.track_weights = self.add_weight(
+                shape=(n_tracks, n_traits), initializer="zeros", name="track_weights"
+            )
 
     def call(
         self,
@@ -93,7 +95,7 @@ class LinearHead(Head):
     ) -> tf.Tensor:
         """The weighted sum."""
         x = self.bias.value + self._scales[0] * annotations @ self.annotation_weights.value
-        if tracks is not None:
+        if tracks is not None and self.track_weights is not None:
             flat = _flatten(tracks, self._average)
             x += self._scales[1] * flat @ self.track_weights.value
         return x

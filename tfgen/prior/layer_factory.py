@@ -31,8 +31,13 @@ class StatelessDropout:
         """
         if seed is None or not self._rate:
             return x
-        own = tf.random.experimental.stateless_fold_in(seed, self._stream)
-        return tf.nn.experimental.stateless_dropout(x, self._rate, seed=own, rng_alg="philox")
+        own = tf.random.experimental.stateless_fold_in(seed, self._stream, alg="philox")
+        # Random bits, because the uniform numbers made of them differ in compiled code.
+        bits = tf.random.stateless_uniform(
+            tf.shape(x), own, None, None, dtype=tf.uint32, alg="philox"
+        )
+        kept = bits >= tf.constant(min(round(self._rate * 2**32), 2**32 - 1), tf.uint32)
+        return tf.where(kept, x / (1 - self._rate), 0.0)
 
 
 class LayerFactory:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tfgen.errors import InputMismatchError
 from tfgen.genome import VariantTable, join_variants
 from tfgen.genome.variant_table import contig_names
-from tfgen.io import sha256_file
+from tfgen.io import input_fingerprint
 from tfgen.prior.block_sets import BlockPlan
 from tfgen.prior.build_ld_config import BuildLdConfig
 from tfgen.prior.ld_block import BlockInfo, LdBlock
@@ -127,8 +127,9 @@ def is_wanted(
 
 
 def digests(**paths: Path | None) -> dict[str, str]:
-    """SHA-256 of the files that are given."""
-    return {name: sha256_file(path) for name, path in paths.items() if path is not None}
+    """SHA-256 of the files and folders that are given."""
+    given = {name: path for name, path in paths.items() if path is not None}
+    return {name: str(input_fingerprint(path)["sha256"]) for name, path in given.items()}
 
 
 def rows_of(plan: BlockPlan, rows: npt.NDArray[np.int64]) -> BlockPlan:

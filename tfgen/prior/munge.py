@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from tfgen.errors import InputFormatError, InputMismatchError, OutputError, TooManyRejectsError
+from tfgen.errors import InputMismatchError, OutputError, TooManyRejectsError
 from tfgen.io import (
     OutputLock,
     Progress,
@@ -18,25 +18,19 @@ from tfgen.io import (
     input_fingerprint,
     refuse_overlap,
 )
-from tfgen.prior.effective_n import bolt_factor, n_fields
+from tfgen.prior.effective_n import bolt_factor
 from tfgen.prior.harmonise import Harmonised, genome_order, harmonise, without_panel
 from tfgen.prior.munge_config import MungeConfig
-from tfgen.prior.munge_filters import drop_low_n, filter_harmonised
+from tfgen.prior.munge_filters import drop_low_n, filter_harmonised, least_n
+from tfgen.prior.munge_input import InputRecords, Panel, found_by_id, nothing_left, read_input
 from tfgen.prior.munge_ledger import Ledger
 from tfgen.prior.munged import MungedStats, new_munged
-from tfgen.prior.sumstats_columns import ColumnMap, resolve_columns
-from tfgen.prior.sumstats_panel import read_panel, require_same_build
-from tfgen.prior.sumstats_reader import read_blocks
-from tfgen.prior.sumstats_records import SumstatsRecords, parse_block, ratio_to_p
-
-LARGEST_MEDIAN_Z: Final = 0.1
-"""Median z-score, and median odds ratio - 1, beyond which the effect allele is in doubt."""
+from tfgen.prior.sumstats_columns import ColumnMap
+from tfgen.prior.sumstats_panel import read_panel
+from tfgen.prior.sumstats_records import SumstatsRecords
 
 USUAL_P_RATIOS: Final = (0.8, 1.25)
 """Median of |z| over the |z| of the P value beyond which there is a warning."""
-
-LEAST_FOR_MEDIAN: Final = 1000
-"""Number of variants below which a median says too little to stop."""
 
 MEDIAN_CHISQ: Final = 0.4549
 """Median of the chi-squared distribution with one degree of freedom, as LDSC rounds it."""
@@ -87,16 +81,6 @@ class MungeSummary:
         return {**values, "counts": dict(self.counts), "warnings": list(self.warnings)}
 
 
-@dataclass(frozen=True)
-class _Read:
-    """The records of the input, where they were found, and `ratio_to_p`."""
-
-    records: SumstatsRecords
-    columns: ColumnMap
-    n_rows: int
-    p_ratio: float
-
-
 def munge(config: MungeConfig, command: str = "prior_munge") -> MungeSummary:
     """Reads, checks, filters and harmonises summary statistics and writes them as one table.
 
@@ -134,9 +118,12 @@ def munge(config: MungeConfig, command: str = "prior_munge") -> MungeSummary:
             if path is not None
         }
         ledger = Ledger(rejects, list_filtered=config.rejects == "all")
+        panel = Panel(None, "")
+        if config.panel is not None:
+            panel = Panel(*read_panel(config.panel))
         with Progress(None, "reading", "rows", mode=config.progress) as progress:
-            read = _read(config, ledger, progress, stop)
-        summary, stats = _harmonised(config, read, ledger)
+            read = read_input(config, panel, ledger, progress, stop)
+        summary, stats = _harmonised(config, panel, read, ledger)
         with Progress(len(stats), "writing", "variants", mode=config.progress) as progress:
             for warning in summary.warnings:
                 progress.note(f"warning: {warning}")
@@ -160,79 +147,21 @@ def _refuse_existing(config: MungeConfig) -> None:
         raise OutputError(f"{config.output}: exists; choose another output or pass --overwrite")
 
 
-def _read(config: MungeConfig, ledger: Ledger, progress: Progress, stop: StopRequest) -> _Read:
-    """Reads the input once."""
-    parts: list[SumstatsRecords] = []
-    columns: list[ColumnMap] = []
-    n_rows, p_ratio = 0, float("nan")
-
-    def resolve(header: Any) -> ColumnMap:
-        found = resolve_columns(config.input, header, config.format, config.overrides)
-        n_fields(config, found)  # a missing sample size shows before the first row is read
-        _require_positions(config, found)
-        columns.append(found)
-        return found
-
-    for block in read_blocks(config.input, resolve):
-        if not parts:
-            p_ratio = ratio_to_p(block)
-        parts.append(parse_block(block, config, ledger))
-        n_rows += len(block)
-        progress.update(len(block))
-        stop.raise_if_requested()
-    if not n_rows:
-        raise InputFormatError(f"{config.input}: no variants; expected a row for every variant")
-    records = SumstatsRecords.concatenate(parts)
-    if not len(records):
-        raise InputFormatError(f"{config.input}: no variant is left ({_counts(ledger)})")
-    _check_median(config, records, columns[0])
-    return _Read(records, columns[0], n_rows, p_ratio)
-
-
-def _require_positions(config: MungeConfig, columns: ColumnMap) -> None:
-    if not columns.has_positions and config.panel is None:
-        raise InputFormatError(
-            f"{config.input}: no columns CHR and BP; pass --panel to find positions by SNP"
-        )
-    if config.match == "position" and not columns.has_positions:
-        raise InputFormatError(f"{config.input}: no columns CHR and BP; pass --match=id")
-    if config.match == "id" and "SNP" not in columns:
-        raise InputFormatError(f"{config.input}: no column SNP; pass --match=position")
-
-
-def _check_median(config: MungeConfig, records: SumstatsRecords, columns: ColumnMap) -> None:
-    """Stops if effects lean to one side, as when a column holds something else."""
-    if config.allow_skewed or len(records) < LEAST_FOR_MEDIAN:
-        return
-    name, median, null = "z-score", float(np.median(records.z)), 0.0
-    known = records.beta[~np.isnan(records.beta)]
-    if "OR" in columns and "BETA" not in columns and len(known):
-        odds = float(np.exp(np.median(known)))
-        if abs(odds - 1) > LARGEST_MEDIAN_Z:
-            name, median, null = "odds ratio", odds, 1.0
-    if abs(median - null) > LARGEST_MEDIAN_Z:
-        raise InputFormatError(
-            f"{config.input}: the median {name} is {median:.3g}, expected about {null:g}; check "
-            f"that {', '.join(columns.names[f] for f in ('Z', 'BETA', 'OR') if f in columns)} is "
-            "what its name says, or pass --allow_skewed, for example for a single locus"
-        )
-
-
 def _harmonised(
-    config: MungeConfig, read: _Read, ledger: Ledger
+    config: MungeConfig, panel: Panel, read: InputRecords, ledger: Ledger
 ) -> tuple[MungeSummary, MungedStats]:
     """Everything after reading."""
-    records, factor = read.records, 1.0
+    factor = 1.0
     if config.n_eff == "auto":
-        factor = bolt_factor(records.bolt_ratio, str(config.input))
-        records = dataclasses.replace(records, n=records.n * factor)
-    records = drop_low_n(records, config, ledger)
-    found, build = _on_panel(config, records, read.columns, ledger)
+        factor = bolt_factor(read.bolt_ratio, str(config.input))
+    records = drop_low_n(read.records, least_n(read.n, config), ledger)
+    found = _on_panel(config, panel, records, read, ledger)
     matches = found.matches
     found, n_flipped = filter_harmonised(found, config, ledger)
     if not len(found.records):
-        raise InputFormatError(f"{config.input}: no variant is left ({_counts(ledger)})")
+        raise nothing_left(config, ledger)
     records = found.records.take(genome_order(found.records.variants))
+    records = dataclasses.replace(records, n=records.n * factor)
     chisq = records.z**2
     summary = MungeSummary(
         output=config.output,
@@ -247,7 +176,7 @@ def _harmonised(
         median_n=float(np.median(records.n)),
         lambda_gc=float(np.median(chisq) / MEDIAN_CHISQ),
         mean_chisq=float(np.mean(chisq)),
-        build=build,
+        build=panel.build or config.build,
         warnings=_warnings(config, read, records),
     )
     stats = MungedStats(
@@ -263,27 +192,24 @@ def _harmonised(
 
 
 def _on_panel(
-    config: MungeConfig, records: SumstatsRecords, columns: ColumnMap, ledger: Ledger
-) -> tuple[Harmonised, str]:
-    """The records with the panel's alleles, if there is one, and the build."""
-    if config.panel is None:
-        return without_panel(records), config.build
-    panel, build = read_panel(config.panel)
-    by_id = config.match == "id" or not columns.has_positions
-    if not by_id:
-        require_same_build(config.panel, build, config.build)
-    found = harmonise(records, panel, by_id, str(config.panel), ledger)
-    if not len(found.records):
+    config: MungeConfig, panel: Panel, records: SumstatsRecords, read: InputRecords, ledger: Ledger
+) -> Harmonised:
+    """The records with the panel's alleles, if there is one."""
+    if panel.variants is None:
+        return without_panel(records)
+    by_id = found_by_id(config, read.columns)
+    found = harmonise(records, panel.variants, by_id, str(config.panel), ledger)
+    if not sum(found.matches.values()):
         kind = "identifier" if by_id else "position, which differs between builds"
         raise InputMismatchError(
-            f"{config.panel}: has none of the {len(records)} variants of {config.input}, looked "
-            f"for by {kind}; the panel begins with {panel.label(0)}, the input with "
-            f"{records.variants.label(0)}"
+            f"{config.panel}: has none of the {len(read.n)} variants of {config.input}, looked for "
+            f"by {kind}; the panel begins with {panel.variants.label(0)}, the input with "
+            f"{read.example}"
         )
-    return found, build or config.build
+    return found
 
 
-def _warnings(config: MungeConfig, read: _Read, records: SumstatsRecords) -> tuple[str, ...]:
+def _warnings(config: MungeConfig, read: InputRecords, records: SumstatsRecords) -> tuple[str, ...]:
     notes = []
     low, high = USUAL_P_RATIOS
     if not low <= read.p_ratio <= high and not np.isnan(read.p_ratio):
@@ -291,15 +217,11 @@ def _warnings(config: MungeConfig, read: _Read, records: SumstatsRecords) -> tup
             f"{config.input}: |z| is {read.p_ratio:.2g} times what the P value says, in the median "
             "variant; check which columns hold effect, standard error and P"
         )
-    if np.isnan(read.records.maf).all() and config.min_maf:
+    if np.isnan(records.maf).all() and config.min_maf:
         notes.append(f"{config.input}: no frequencies, so --min_maf had no effect")
     if config.qc and np.isnan(records.maf * records.se * records.beta).all():
         notes.append(f"{config.input}: no frequency, BETA and SE together, so --qc had no effect")
     return tuple(notes)
-
-
-def _counts(ledger: Ledger) -> str:
-    return ", ".join(f"{code} {n}" for code, n in ledger.counts.items())
 
 
 def _require_few_faults(config: MungeConfig, summary: MungeSummary) -> None:

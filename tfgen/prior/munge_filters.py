@@ -10,7 +10,7 @@ from tfgen.genome import is_palindromic
 from tfgen.prior.harmonise import Harmonised, resolve_strands
 from tfgen.prior.munge_config import MungeConfig
 from tfgen.prior.munge_ledger import FAULTS, Ledger
-from tfgen.prior.sumstats_numbers import Mask
+from tfgen.prior.sumstats_numbers import Floats, Mask
 from tfgen.prior.sumstats_records import SumstatsRecords
 
 HLA: Final = ("6", 28_000_000, 34_000_000)
@@ -23,11 +23,13 @@ _N_PERCENTILE = 90
 _VARIANCE_RATIOS = (0.5, 1.5)
 
 
-def drop_low_n(records: SumstatsRecords, config: MungeConfig, ledger: Ledger) -> SumstatsRecords:
-    """Drops variants with N below a share of the 90th percentile, as LDSC does with 1 / 1.5."""
-    if not len(records):
-        return records
-    least = config.min_n_fraction * np.percentile(records.n, _N_PERCENTILE)
+def least_n(n: Floats, config: MungeConfig) -> float:
+    """The smallest N to keep: a share of the 90th percentile of all, as in LDSC 1 / 1.5 of it."""
+    return float(config.min_n_fraction * np.percentile(n, _N_PERCENTILE))
+
+
+def drop_low_n(records: SumstatsRecords, least: float, ledger: Ledger) -> SumstatsRecords:
+    """Drops variants with N below `least`."""
     low = records.n < least
     ledger.drop("LOW_N", low, records.describe, f"N below {least:g}")
     return records.take(~low)

@@ -63,7 +63,7 @@ class PriorModel(keras.Model):
         self._output = OutputLayer(config, traits)
         self.built = True
 
-    def call(
+    def __call__(
         self, inputs: Inputs, training: bool = False, seed: tf.Tensor | None = None
     ) -> tf.Tensor:
         """Log f [n, traits]; see the class.
@@ -71,6 +71,14 @@ class PriorModel(keras.Model):
         Raises:
             UsageError: An input or the seed is missing.
         """
+        # Here, because Keras adds lines of its own to an error raised in `call`.
+        self._check(inputs, training, seed)
+        return super().__call__(inputs, training=training, seed=seed)
+
+    def call(
+        self, inputs: Inputs, training: bool = False, seed: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """As `__call__`, by which Keras calls it."""
         x = self.network_output(inputs, training, seed)
         return self._output(x, inputs.get("frequency"))
 
@@ -82,20 +90,23 @@ class PriorModel(keras.Model):
         Raises:
             UsageError: An input or the seed is missing.
         """
+        self._check(inputs, training, seed)
+        drops = training and bool(self.config.dropout)
+        annotations = inputs["annotations"]
+        tracks = inputs["tracks"] if self.features.track_names else None
+        if not self._head.reads_raw:
+            annotations, tracks = self._standardise(annotations, tracks)
+        return self._head(annotations, tracks, tf.cast(seed, tf.int32) if drops else None)
+
+    def _check(self, inputs: Inputs, training: bool, seed: tf.Tensor | None) -> None:
         needed = ["annotations"]
         needed += ["tracks"] if self.features.track_names else []
         needed += ["frequency"] if self.config.freq_mode != "off" else []
         missing = [name for name in needed if inputs.get(name) is None]
         if missing:
             raise UsageError(f"the prior needs the input {missing[0]!r}; give {', '.join(needed)}")
-        drops = training and bool(self.config.dropout)
-        if drops and seed is None:
+        if training and self.config.dropout and seed is None:
             raise UsageError("training with dropout needs a seed; give two int32 numbers")
-        annotations = inputs["annotations"]
-        tracks = inputs["tracks"] if self.features.track_names else None
-        if not self._head.reads_raw:
-            annotations, tracks = self._standardise(annotations, tracks)
-        return self._head(annotations, tracks, tf.cast(seed, tf.int32) if drops else None)
 
     def count_clipped(self, inputs: Inputs) -> npt.NDArray[np.int64]:
         """Variants whose f does not answer to the network, for each trait [traits].

@@ -85,4 +85,4 @@ def observed_ld(block: LdBlock, projection: Projection) -> npt.NDArray[np.float3
     """LD of the observed variants with all of the block [n_observed, n], on the kept space."""
     present = projection.observed[block.in_centre]
     root = (block.p * block.eigenvalues.astype(np.float32)[:, None]).T[present]
-    return root @ block.q
+    return np.asarray(root @ block.q, np.float32)

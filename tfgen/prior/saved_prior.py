@@ -166,6 +166,9 @@ class SavedPrior:
         if tracks is not None:
             inputs["tracks"] = tracks
         self.n_filled.update(self._standardiser.unseen_missing(annotations, tracks))
+        if not n:
+            # Convolutions of nothing give tensors of wrong shapes.
+            return np.zeros((0, len(self.card.traits)), np.float32)
         tensors = {name: tf.constant(values, tf.float32) for name, values in inputs.items()}
         return np.asarray(self._holder.log_f(**tensors)["log_f"].numpy())
 

@@ -103,7 +103,19 @@ def parse_source(flag: str, text: str, allowed: Collection[str] = ()) -> SourceS
         if option in options or not value:
             raise UsageError(f"--{flag}={text}: option {option!r} is empty or given twice")
         options[option] = value
-    return SourceSpec(flag, name, Path(path).expanduser(), options)
+    return SourceSpec(flag, name, expanded(path), options)
+
+
+def expanded(text: str) -> Path:
+    """A path with "~" as the home folder.
+
+    Raises:
+        UsageError: It begins with the home folder of somebody who has none.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{text}: no home folder of that name; give the path in full") from error
 
 
 def _without_suffix(name: str) -> str:

@@ -17,8 +17,8 @@ from tfgen.prior.sumstats_numbers import Column
 Resolver = Callable[[Sequence[str]], ColumnMap]
 """Finds the columns of a file by its header."""
 
-_BLOCK_BYTES: Final = 1 << 24
-_BLOCK_ROWS: Final = 200_000
+_BLOCK_BYTES: Final = 1 << 22
+_BLOCK_ROWS: Final = 50_000
 _LONGEST_HEADER: Final = 1 << 20
 _FOREIGN: Final = {
     b"\x28\xb5\x2f\xfd": "zstd",

@@ -252,7 +252,9 @@ def _untested(tested: str, ref: str, alts: str) -> str:
 
 
 def _capitals(column: Column) -> Texts:
-    return np.array([text.upper() for text in column], object)
+    # One object per allele, not one per row.
+    capitals = {text: text.upper() for text in dict.fromkeys(column.tolist())}
+    return np.array([capitals[text] for text in column], object)
 
 
 def _is_sequence(allele: str) -> bool:

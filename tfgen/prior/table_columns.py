@@ -1,6 +1,8 @@
 """Numeric columns of any table as annotations, for example association p-values."""
 
+import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +21,7 @@ OPTIONS = (
     "chrom",
     "columns",
     "header",
+    "multi",
     "pos",
     "a1",
     "a2",
@@ -37,6 +40,11 @@ _KEYS = {
 }
 _TRANSFORMS = ("none", "neglog10", "abs", "log1p")
 _AGGREGATES = ("error", "max", "min", "mean", "count")
+_MULTI: dict[str, Callable[[list[float]], float]] = {
+    "max": max,
+    "min": min,
+    "mean": lambda parts: sum(parts) / len(parts),
+}
 _REGION = re.compile(r"([^:]+):([0-9]+)-([0-9]+)")
 _P_VALUE = re.compile(r"([0-9]*\.?[0-9]+|[0-9]+\.)(?:[eE]([+-]?[0-9]+))?")
 
@@ -59,7 +67,8 @@ class TableSource:
     several rows of one variant, which are refused otherwise; `region=CHR:START-END` (1-based,
     closed, several with "+") says where the table speaks of all variants, and `absent=zero` that
     one without a row there has 0; outside it is missing. `signed=yes` marks columns that
-    change their sign with the counted allele (a1).
+    change their sign with the counted allele (a1). `multi=max|min|mean` joins the numbers of a cell
+    such as `0.1;.;0.3`, one per transcript.
 
     Args:
         spec: The file.
@@ -82,6 +91,9 @@ class TableSource:
         self.warnings: list[str] = []
         self.signed = spec.yes("signed")
         self._transform = spec.choice("transform", _TRANSFORMS, "none")
+        self._multi = spec.choice("multi", ("none", *_MULTI), "none")
+        if self._multi != "none" and self._transform == "neglog10":
+            raise UsageError(f"{spec.label}: multi and transform=neglog10 do not go together")
         self._agg = spec.choice("agg", _AGGREGATES, "error")
         self._absent = spec.choice("absent", ("missing", "zero"), "missing")
         self._regions = [_region(spec, text) for text in spec.listed("region")]
@@ -122,10 +134,12 @@ class TableSource:
         wanted = ["snp"] if not has_position else ["chrom", *(["a1", "a2"] if has_alleles else [])]
         if has_position and keys["snp"]:
             wanted.append("snp")
-        is_p = self._transform == "neglog10"
-        text = [keys[need] for need in wanted] + (list(self._names) if is_p else [])
+        as_text = self._transform == "neglog10" or self._multi != "none"
+        text = [keys[need] for need in wanted] + (list(self._names) if as_text else [])
         numbers = [keys["pos"]] if has_position else []
-        columns = table.read(tuple(dict.fromkeys(text)), [*numbers, *(() if is_p else self._names)])
+        columns = table.read(
+            tuple(dict.fromkeys(text)), [*numbers, *(() if as_text else self._names)]
+        )
         values = np.stack(
             [self._transformed(table, name, columns[name]) for name in self._names], axis=1
         )
@@ -156,6 +170,8 @@ class TableSource:
     def _transformed(self, table: FeatureTable, name: str, values: Column) -> Column:
         if self._transform == "neglog10":
             return _neglog10(table, name, values)
+        if self._multi != "none":
+            values = _joined_cells(table, name, values, _MULTI[self._multi])
         if self._transform == "abs":
             return np.abs(values)
         if self._transform == "log1p":
@@ -216,6 +232,29 @@ def _neglog10(table: FeatureTable, name: str, texts: Column) -> npt.NDArray[np.f
                 f"{table.where(row)}: {name} is {text[:30]!r}; expected a p-value of at most 1"
             )
         values[row] = value + 0.0  # no negative zero
+    return values
+
+
+def _joined_cells(
+    table: FeatureTable, name: str, texts: Column, join: Callable[[list[float]], float]
+) -> npt.NDArray[np.float64]:
+    """One number for cells of several, separated by ";"; missing ones do not count.
+
+    Raises:
+        InputFormatError: A part that is no finite number.
+    """
+    values = np.full(len(texts), np.nan)
+    for row, text in enumerate(texts):
+        try:
+            parts = [float(part) for part in text.split(";") if part not in MISSING]
+        except ValueError:
+            parts = [math.inf]
+        if not all(math.isfinite(part) for part in parts):
+            raise InputFormatError(
+                f"{table.where(row)}: {name} is {text[:40]!r}; expected numbers separated by ;"
+            )
+        if parts:
+            values[row] = join(parts)
     return values
 
 

@@ -117,15 +117,10 @@ def read_sparse_ld(path: Path, n_variants: int, max_bytes: float = np.inf) -> Ma
             f"{n_variants}; download both again"
         )
     row, col, data = arrays["row"], arrays["col"], arrays["data"]
-    sizes = {len(row), len(col), len(data)}
-    inside = len(sizes) == 1 and all(
-        index.dtype.kind in "iu"
-        and (not index.size or 0 <= index.min() <= index.max() < n_variants)
-        for index in (row, col)
-    )
-    if not inside or data.dtype.kind != "f":
+    numbers = row.shape == col.shape == data.shape == (data.size,) and data.dtype.kind == "f"
+    if not (numbers and _inside(row, n_variants) and _inside(col, n_variants)):
         raise InputFormatError(
-            f"{path}: entries outside the matrix, or no numbers; download it again"
+            f"{path}: entries that lie outside the matrix or are no numbers; download it again"
         )
     matrix = np.zeros(shape)
     taken = np.zeros(shape, bool)
