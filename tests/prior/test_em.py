@@ -116,7 +116,7 @@ def test_a_fit_that_was_stopped_goes_on_to_the_same_end(tmp_path):
     seen = []
     resumed = fit_em(source)[0].run(path, seen.append)
     assert [record.epoch for record in seen] == [3, 4]
-    np.testing.assert_equal(resumed, whole)
+    assert repr(resumed) == repr(whole)
 
 
 def test_patience_ends_it_with_the_best_parameters():

@@ -172,7 +172,7 @@ def test_a_fit_that_was_stopped_goes_on_to_the_same_end(tmp_path):
     seen = []
     resumed = fit.run(path, seen.append)
     assert [record.epoch for record in seen] == [4, 5, 6]
-    np.testing.assert_equal(resumed, whole)
+    assert repr(resumed) == repr(whole)
     for a, b in zip(model.trainable_variables, whole_model.trainable_variables, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
 

@@ -35,7 +35,7 @@ def test_parquet_is_a_table_too(tmp_path):
 
 def test_an_ld_store_is_a_panel_with_a_build(tmp_path, monkeypatch):
     class Store:
-        attributes = {"build": "GRCh37"}
+        attributes = {"build": "hg19"}
         variants = VariantTable.of(["1"], [5], ["G"], ["A"])
 
         def __init__(self, path):

@@ -21,6 +21,7 @@ _ALIASES: Final = {
     "A2": ("a2",),
     "A1FREQ": ("a1freq", "a1_freq", "af1"),
 }
+_BUILDS: Final = {"hg19": "GRCh37", "b37": "GRCh37", "hg37": "GRCh37", "hg38": "GRCh38"}
 _OPTIONAL: Final = ("SNP", "A1FREQ")
 
 
@@ -65,7 +66,8 @@ def _read_ld_store(path: Path) -> tuple[VariantTable, str]:
     from tfgen.prior.ld_store import LdStore
 
     with LdStore(path) as store:
-        return store.variants, str(store.attributes.get("build", ""))
+        build = str(store.attributes.get("build", ""))
+        return store.variants, _BUILDS.get(build, build)
 
 
 def _read_table(path: Path) -> VariantTable:
