@@ -27,6 +27,7 @@ check-large: .venv/ready-test
 bench: .venv/ready-demo
 	$(PYTHON) bench/variant_scoring.py
 	$(PYTHON) bench/forward.py
+	$(PYTHON) bench/prior_step.py
 
 # Keeps .venv, which takes minutes to make.
 clean:

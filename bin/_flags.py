@@ -34,7 +34,10 @@ class _PathParser(flags.ArgumentParser):
         """The path."""
         if str(argument) == "":
             raise ValueError("a path cannot be empty")
-        return Path(argument).expanduser()
+        try:
+            return Path(argument).expanduser()
+        except RuntimeError as error:  # the home of a user that there is not
+            raise ValueError(str(error)) from None
 
     def flag_type(self) -> str:
         """The word for the help page."""

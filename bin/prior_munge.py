@@ -33,8 +33,9 @@ def report(summary: MungeSummary) -> None:
     for code, n in summary.counts.items():
         print(f"{-n:>12}  {code:<18} {FAULTS.get(code) or FILTERS[code]}")
     if summary.matches:
-        ways = ", ".join(f"{n} {way}" for way, n in summary.matches.items())
-        print(f"alleles in the panel, before the filters after it: {ways}")
+        for when, counts in (("before", summary.matches), ("after", summary.kept_matches)):
+            ways = ", ".join(f"{n} {way}" for way, n in counts.items())
+            print(f"alleles as in the panel, {when} palindromic and later filters: {ways}")
     if summary.n_flipped:
         print(f"palindromic variants on the other strand by frequency: {summary.n_flipped}")
     if summary.n_factor != 1:

@@ -42,6 +42,16 @@ def test_fields_that_are_no_flags_are_given_to_build(values):
     assert set(values) == {"rate", "names", "seed"}
 
 
+def test_the_home_of_nobody_is_refused(values):
+    @dataclass(frozen=True)
+    class Places:
+        path: Path = Path("a")
+
+    define_flags(Places)
+    with pytest.raises(flags.IllegalFlagValueError, match="home directory"):
+        values(["x", "--path=~nobody_of_this_name/x"])
+
+
 def test_lists_of_numbers(values):
     @dataclass(frozen=True)
     class Layers:

@@ -66,7 +66,8 @@ def test_flags_reach_the_run(files):
     lines = done.stdout.splitlines()
     assert lines[1] == "format fastgwa, build GRCh38"
     assert "-1  NOT_IN_PANEL       not in the panel" in lines[2]
-    assert "before the filters after it: 6 same, 1 swapped, 0 complement" in done.stdout
+    assert "before palindromic and later filters: 6 same, 1 swapped, 0 complement" in done.stdout
+    assert "after palindromic and later filters: 5 same, 1 swapped, 0 complement" in done.stdout
     assert "median N 400" in lines[-1]
     stats = read_munged(files / "out.tsv.gz")
     assert stats.variants.label(1) == "1:2000:C:T (rs2)"

@@ -359,6 +359,7 @@ def test_real_height_statistics_on_the_1000_genomes_panel(tmp_path, shared_data)
     matches = {"same": 4402, "swapped": 11533, "complement": 0, "complement_swapped": 0}
     assert dict(summary.matches) == matches
     assert dict(summary.counts) == {"PALINDROMIC": 981}
+    assert (summary.kept_matches["same"], summary.kept_matches["swapped"]) == (4124, 10830)
     assert summary.n_written == 14954
     stats = read_munged(config.output)
     gwas = pd.read_csv(config.input, sep="\t").set_index("SNP").loc[stats.variants.id]

@@ -48,7 +48,7 @@ def test_palindromic_variants_are_dropped_or_kept():
 
 def with_panel_af(rows, panel_af):
     found = without_panel(rows)
-    return Harmonised(found.records, found.key, np.array(panel_af, float), {})
+    return Harmonised(found.records, found.key, np.array(panel_af, float))
 
 
 def test_palindromic_variants_can_be_told_by_frequency():

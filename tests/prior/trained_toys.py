@@ -69,9 +69,9 @@ class Rows:
         return {"annotations": self._annotations[start:stop]}
 
 
-def make_block(chrom, number, rng, people=400, flank=FLANK):
+def make_block(chrom, number, rng, people=400, flank=FLANK, rho=0.5):
     """A block of N variants every 10 bases; its middle is observed."""
-    R = panel_ld(N, people, rng)
+    R = panel_ld(N, people, rng, rho)
     start = number * 10 * N
     centre = np.zeros(N, bool)
     centre[flank : N - flank] = True
@@ -115,7 +115,7 @@ def joined(tables):
     return VariantTable(**{k: np.concatenate([getattr(t, k) for t in tables]) for k in columns})
 
 
-def make_study(folder, seed=0, sigma=1.0, strength=2.0, mean_log_f=-1.0):
+def make_study(folder, seed=0, sigma=1.0, strength=3.0, mean_log_f=0.5):
     """Writes LD, features and the statistics of `height` and `bmi` (noise only)."""
     rng = np.random.default_rng(seed)
     blocks = [make_block(chrom, i, rng) for chrom in CHROMS for i in range(N_BLOCKS)]
@@ -156,7 +156,7 @@ def train(study, name, folds="chrom", traits=("height",), features=True, **optio
     if not output.exists():
         head = {"arch": "linear" if features else "constant", "freq_mode": "fixed"}
         head |= options.pop("head", {})
-        fit = {"epochs": 6, "learning_rate": 0.1, "warmup_steps": 2, "blocks_per_step": 2}
+        fit = {"epochs": 12, "learning_rate": 0.1, "warmup_steps": 2, "blocks_per_step": 2}
         fit |= options.pop("fit", {})
         train_prior(
             TrainConfig(

@@ -23,13 +23,24 @@ class Harmonised:
         records: The records; without a panel as they were read.
         key: A number per variant that copies of it share [n] int64: the row of the panel.
         panel_af: Frequency of `alt` in the panel [n], NaN where unknown.
-        matches: How many records had the alleles of the panel in which way, by name in lower case.
+        match: `AlleleMatch` of the record and the panel [n] int8; None without a panel.
     """
 
     records: SumstatsRecords
     key: npt.NDArray[np.int64]
     panel_af: Floats
-    matches: dict[str, int]
+    match: npt.NDArray[np.int8] | None = None
+
+    @property
+    def matches(self) -> dict[str, int]:
+        """How many records had the alleles of the panel in which way, by name in lower case."""
+        if self.match is None:
+            return {}
+        return {
+            match.name.lower(): int(np.sum(self.match == match))
+            for match in AlleleMatch
+            if match is not AlleleMatch.DIFFERENT
+        }
 
     def take(self, rows: npt.NDArray[Any]) -> Self:
         """Some of the records: indices or a mask."""
@@ -38,6 +49,7 @@ class Harmonised:
             records=self.records.take(rows),
             key=self.key[rows],
             panel_af=self.panel_af[rows],
+            match=None if self.match is None else self.match[rows],
         )
 
 
@@ -50,7 +62,7 @@ def without_panel(records: SumstatsRecords) -> Harmonised:
         keys.setdefault((chrom, pos, min(ref, alt), max(ref, alt)), len(keys))
         for chrom, pos, ref, alt in pairs
     ]
-    return Harmonised(records, np.array(key, np.int64), np.full(len(records), np.nan), {})
+    return Harmonised(records, np.array(key, np.int64), np.full(len(records), np.nan))
 
 
 def harmonise(
@@ -74,11 +86,6 @@ def harmonise(
     join = _join_by_id(records, panel, name) if by_id else _join(records, panel, name)
     ledger.drop("NOT_IN_PANEL", ~join.found & ~join.other_alleles, records.describe)
     ledger.drop("ALLELES_DIFFER", join.other_alleles, records.describe)
-    matches = {
-        match.name.lower(): int(np.sum(join.match == match))
-        for match in AlleleMatch
-        if match is not AlleleMatch.DIFFERENT
-    }
     kept = records.take(join.found)
     rows, signs = join.rows[join.found], join.signs[join.found]
     oriented = panel.take(rows)
@@ -91,7 +98,7 @@ def harmonise(
         z=_signed(signs, kept.z),
         beta=_signed(signs, kept.beta),
     )
-    return Harmonised(kept, rows, theirs.af, matches)
+    return Harmonised(kept, rows, theirs.af, join.match[join.found])
 
 
 def possibly_in(panel: VariantTable, by_id: bool) -> Callable[[SumstatsRecords], Mask]:

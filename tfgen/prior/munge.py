@@ -48,6 +48,7 @@ class MungeSummary:
         counts: Code to number of rows that left, see `munge_ledger`.
         n_faults: How many of them were faulty.
         matches: Way of matching the panel's alleles to number of rows, before the filters after it.
+        kept_matches: The same for the rows of the output.
         n_flipped: Palindromic variants whose strand, told by frequency, changed the sign.
         n_factor: By what N was multiplied.
         median_n: Median sample size.
@@ -64,6 +65,7 @@ class MungeSummary:
     counts: Mapping[str, int]
     n_faults: int
     matches: Mapping[str, int]
+    kept_matches: Mapping[str, int]
     n_flipped: int
     n_factor: float
     median_n: float
@@ -171,6 +173,7 @@ def _harmonised(
         counts=ledger.counts,
         n_faults=ledger.n_faults,
         matches=matches,
+        kept_matches=found.matches,
         n_flipped=n_flipped,
         n_factor=factor,
         median_n=float(np.median(records.n)),

@@ -114,8 +114,9 @@ class SimulateConfig:
         """
         published = self.scale == "published"
         offset = 0.0
-        if published and self.sigma:
-            excess = max(0.0, math.log(self.sigma) - _LARGEST_PUBLISHED_LOG_SIGMA)
+        if published:
+            log_sigma = math.log(self.sigma) if self.sigma else -math.inf
+            excess = max(0.0, log_sigma - _LARGEST_PUBLISHED_LOG_SIGMA)
             offset = math.log(self.n / self.n_variants) - math.log(2) + excess
         return TruthSpec(
             kind=self.truth,
