@@ -54,6 +54,7 @@ def main(mode, output, objective, *workers):
         )
         kind = EmFit if objective == "em" else Fit
         fit = kind(model, log_sigma, FitData(source, tuple(range(6)), (), (1.0,)), options)
+        start = [variable.numpy().tolist() for variable in model.trainable_variables]
         result = fit.run()
     weights = [variable.numpy().tolist() for variable in model.trainable_variables]
     Path(output).write_text(
@@ -62,6 +63,8 @@ def main(mode, output, objective, *workers):
                 "replicas": strategy.num_replicas_in_sync,
                 "training": [record.training for record in result.records],
                 "log_sigma": result.log_sigma,
+                "gradient_norm": [record.gradient_norm for record in result.records],
+                "start": start,
                 "weights": weights,
             }
         )

@@ -83,18 +83,26 @@ def all_variants(blocks):
     return VariantTable(**{name: np.concatenate([c[name] for c in columns]) for name in columns[0]})
 
 
-def write_stores(folder, seed=0, missing=0, **options):
-    """Writes ld/, features.h5 and trait.tsv.gz; returns the blocks and their annotations."""
+def write_stores(folder, seed=0, missing=0, length=0, **options):
+    """Writes ld/, features.h5 and trait.tsv.gz; returns the blocks and their annotations.
+
+    With a `length` the features have two tracks of so many positions.
+    """
     blocks, annotations = make_blocks(seed=seed, **options)
     save_ld_store(folder / "ld", {"build": "synthetic"}, blocks, q_dtype="float32")
     variants = all_variants(blocks)
+    rng = np.random.default_rng([seed, 1])
+    columns, tracks = {"annotations": annotations}, {}
+    if length:
+        columns["tracks"] = rng.normal(size=(len(variants), length, 2)).astype(np.float16)
+        bins = tuple((i - length // 2, i - length // 2 + 1) for i in range(length))
+        tracks = {"track_names": ("u", "v"), "bins": bins}
     write_feature_store(
         folder / "features.h5",
-        FeatureSchema(NAMES, (False,) * 3, build="synthetic"),
+        FeatureSchema(NAMES, (False,) * 3, build="synthetic", **tracks),
         variants,
-        Arrays(annotations=annotations),
+        Arrays(**columns),
     )
-    rng = np.random.default_rng([seed, 1])
     write_trait(folder / "trait.tsv.gz", blocks, draw_z(blocks, annotations, rng), missing)
     return blocks, annotations
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -212,3 +214,36 @@ def test_the_start_is_the_mean_of_f():
     assert mean_f_to_start(source, range(30), 1.0, 0) == pytest.approx(0.4, rel=0.2)
     quiet = draw(5, logf=lambda x: np.full(len(x), -30.0), sigma=0.5)
     assert mean_f_to_start(quiet, range(5), 1.0, 0) == 1e-4
+
+
+@pytest.mark.parametrize("arch", ["linear", "mlp"])
+@pytest.mark.parametrize("objective", ["mll", "ldsr"])
+def test_a_fit_that_was_reset_is_as_good_as_new(arch, objective):
+    first, second = draw(seed=1), draw(seed=2)
+    used, model = start(first, FitOptions(epochs=2, objective=objective), arch)
+    used.run()
+    other = replace(used._options, epochs=3, learning_rate=0.02, seed=7, patience=1)
+    fresh = make_model(first, arch)
+    for variable, value in zip(model.weights, fresh.weights, strict=True):
+        variable.assign(value)
+    used.reset(replace(used._data, source=second), other)
+    expected, _ = start(second, other, arch, model=fresh)
+    assert used.run() == expected.run()
+    for variable, value in zip(model.weights, fresh.weights, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value.numpy())
+
+
+@pytest.mark.parametrize(
+    ("options", "data", "words"),
+    [
+        ({"blocks_per_step": 2}, {}, "other blocks or settings"),
+        ({"objective": "ldsr"}, {}, "other blocks or settings"),
+        ({}, {"training": (0, 1)}, "other blocks or settings"),
+        ({}, {"source": draw(n=50)}, "other blocks or settings"),
+        ({}, {"n_over_m": (2.0,)}, "another N / M"),
+    ],
+)
+def test_a_fit_is_not_reset_to_what_its_graphs_are_not_for(options, data, words):
+    fit, _ = start(draw(), FitOptions())
+    with pytest.raises(UsageError, match=words):
+        fit.reset(replace(fit._data, **data), replace(fit._options, **options))

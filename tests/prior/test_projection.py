@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from prior.small_blocks import panel_ld, toy, whiten
+from prior.small_blocks import Toy, ar_ld, panel_ld, toy, whiten
 from tfgen.errors import InputMismatchError
 from tfgen.genome import VariantTable
 from tfgen.prior.ld_block import BlockInfo, LdBlock
@@ -61,6 +61,32 @@ def test_missing_z_scores_give_the_model_of_those_that_are_there(people):
     np.testing.assert_allclose(rotated.T @ rotated, Q.T @ Q, rtol=2e-3, atol=2e-4)
     np.testing.assert_allclose(rotated.T @ projection.y, Q.T @ (P @ z[rows]), rtol=2e-3, atol=2e-3)
     np.testing.assert_allclose(projection.y @ projection.y, ((P @ z[rows]) ** 2).sum(), rtol=1e-3)
+
+
+def test_what_the_store_left_out_is_not_blown_up_where_z_scores_are_missing():
+    # z ~ N(0, R) of a long-range panel, of whose variance the store keeps 99 %. With all directions
+    # of the observed rows, y'y / k would be about 3.
+    rng = np.random.default_rng(0)
+    ratios = []
+    for _ in range(20):
+        people = rng.normal(size=(150, 60)) @ np.linalg.cholesky(ar_ld(60, 0.97)).T
+        R = np.corrcoef(people.T)
+        values, vectors = np.linalg.eigh(R)
+        k = int(np.searchsorted(np.cumsum(values[::-1]) / 60, 0.99)) + 1
+        values, vectors = values[::-1][:k], vectors[:, ::-1][:, :k]
+        P = (vectors / np.sqrt(values)).T
+        zero = np.zeros(60)
+        small = Toy(R, np.arange(60), zero, zero, 0.0, P @ R, P, values)
+        z = np.linalg.cholesky(R + 1e-12 * np.eye(60)) @ rng.normal(size=60)
+        z[rng.choice(60, 12, replace=False)] = np.nan
+        y = project(ld_block(small), z).y
+        ratios.append([y @ y, len(y)])
+        assert len(y) <= k
+    total, rows = np.sum(ratios, 0)
+    # Chi-square with `rows` degrees of freedom, plus what leaks in from the variance left out.
+    assert total / rows < 1 + 5 * np.sqrt(2 / rows)
+    wide = project(ld_block(small), z, eps=1e-4).y
+    assert wide @ wide / len(wide) > 1.5
 
 
 def test_no_observed_variant_gives_no_rows():

@@ -413,4 +413,4 @@ def test_the_report_names_the_inputs(stores):
     report = json.loads((stores / "sim.tsv.gz.run.json").read_text())
     assert set(report["inputs"]) == {"ld", "features"}
     assert report["seeds"] == {"simulation": 0}
-    assert report["results"]["digest"] == summary.digest
+    assert report["results"]["simulation"]["digest"] == summary.digest

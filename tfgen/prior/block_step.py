@@ -117,6 +117,17 @@ class BlockStep:
         value, faults, norm = (float(x) for x in local.numpy())
         return StepResult(value, norm, round(faults))
 
+    def reset(self, options: FitOptions) -> None:
+        """Forgets all updates, but not the graphs; parameters stay what they are.
+
+        Args:
+            options: The settings from now on; only rates, warm-up and seed may be others.
+        """
+        self._options = options
+        state = [v for optimizer in self.optimizers for v in optimizer.variables]
+        for variable in (*state, *self._sums, self._totals):
+            variable.assign(tf.zeros(variable.shape, variable.dtype))
+
     def log_f(self, inputs: dict[str, Any]) -> Tensor:
         """log f of all variants of a block [n, T], without dropout."""
         return self._forward_only({name: tf.convert_to_tensor(x) for name, x in inputs.items()})

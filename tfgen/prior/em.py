@@ -134,6 +134,7 @@ class EmFit:
             log_sigma,
             stopped,
             "chol",
+            state.converged,
         )
 
     def _kept(self) -> list[tf.Variable]:

@@ -33,7 +33,7 @@ from tfgen.prior.eval_config import EvalConfig
 from tfgen.prior.eval_tables import write_blocks, write_deciles, write_enrichments
 from tfgen.prior.eval_trait import TraitEvaluation, evaluate_trait
 from tfgen.prior.feature_store import FeatureStore
-from tfgen.prior.held_out import CONSTANT, scored_blocks, score_held_out
+from tfgen.prior.held_out import CONSTANT, score_held_out, scored_blocks
 from tfgen.prior.ld_store import LdStore
 from tfgen.prior.trained_prior import TrainedPrior
 from tfgen.prior.traits import parse_traits, read_traits
@@ -90,25 +90,21 @@ def evaluate_prior(config: EvalConfig, command: str = "prior_eval") -> EvalSumma
         traits = read_traits(store, files)
         source = DiskBlocks(store, features, traits, with_ld=True, cache_bytes=0)
         scored_blocks(prior, source.sizes, config.in_sample)
-        report.inputs = {name: input_fingerprint(path) for name, path in files.items()}
-        with Progress(
-            len(source.sizes), "evaluating", "blocks", mode=config.progress
-        ) as progress:
+        inputs = {name: input_fingerprint(path) for name, path in files.items()}
+        with Progress(len(source.sizes), "evaluating", "blocks", mode=config.progress) as progress:
 
             def between_blocks() -> None:
                 progress.update()
                 stop.raise_if_requested()
 
-            results = score_held_out(
-                prior, store, source, traits, config.in_sample, between_blocks
-            )
+            results = score_held_out(prior, store, source, traits, config.in_sample, between_blocks)
         found = tuple(evaluate_trait(result) for result in results)
         summary = EvalSummary(
             config.output, found, tuple(_warnings(config, prior, store, source, found))
         )
         names = features.annotation_names if features is not None else ()
         _write(folder, summary, names)
-        digests = {name: entry["sha256"] for name, entry in report.inputs.items()}
+        digests = {name: entry["sha256"] for name, entry in inputs.items()}
         digest = features.digest if features is not None else ""
         attributes = {
             "in_sample": config.in_sample,
@@ -118,6 +114,7 @@ def evaluate_prior(config: EvalConfig, command: str = "prior_eval") -> EvalSumma
             "statistics": digests,
         }
         write_json(folder / EVAL_JSON, _json(attributes, summary))
+        report.inputs = inputs
         report.results = {"warnings": list(summary.warnings)}
         report.write(folder / "run.json")
     return summary
@@ -186,7 +183,9 @@ def _gain_points(summary: EvalSummary) -> list[GainPoints]:
             (gain.baseline, gain.per_1000.estimate, gain.per_1000.low, gain.per_1000.high)
             for gain in trait.gains
         ]
-        blocks = [1000 * (b.baselines[CONSTANT] - b.nll) / b.n_observed for b in trait.result.blocks]
+        blocks = [
+            1000 * (b.baselines[CONSTANT] - b.nll) / b.n_observed for b in trait.result.blocks
+        ]
         points.append(GainPoints(trait.name, rows, blocks))
     return points
 

@@ -46,7 +46,7 @@ class Gain:
         if math.isnan(x.se):
             verdict = "not known to be above zero: a single block"
         return (
-            f"gain over {_NAMES[self.baseline]}: {x.estimate:.4g} per 1,000 variants "
+            f"gain over {_NAMES[self.baseline]}: {x.estimate:.4g} nats per 1,000 variants "
             f"[{x.low:.4g}, {x.high:.4g}], {self.bits_per_variant:.3g} bits per variant: {verdict}"
         )
 
@@ -86,7 +86,7 @@ class TraitEvaluation:
         """What that means."""
         low, high = RATIO_RANGE
         return (
-            f"MISMATCH: {self.name}: Mahalanobis/k is {self.mahalanobis_per_k:.3g}, expected "
+            f"MISMATCH: {self.name}: Mahalanobis/k is {self.mahalanobis_per_k:.4g}, expected "
             f"{low} to {high}: LD, noise and z-scores do not belong together; see "
             "prior_check_ld.py"
         )

@@ -216,9 +216,10 @@ class FeatureStore:
         Raises:
             InputFormatError: The store has a variant twice.
         """
-        join = join_variants(variants, self.variants, str(self.path))
+        near = self._near(variants)
+        join = join_variants(variants, self.variants.take(near), str(self.path))
         found = join.found
-        part = self.read(join.rows[found])
+        part = self.read(near[join.rows[found]])
         flip = np.ix_(join.signs[found] < 0, np.asarray(self.signed, bool))
         part.annotations[flip] *= -1
         return Features(
@@ -234,6 +235,27 @@ class FeatureStore:
         """
         with damage_reported(self.path):
             return np.asarray(self._dataset(_EXTRA + name)[:])
+
+    @cached_property
+    def _rows_by_contig(self) -> dict[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+        """Contig to its rows in the order of their positions, and those positions."""
+        table, found = self.variants, {}
+        order = np.argsort(table.pos, kind="stable")
+        for chrom in dict.fromkeys(table.chrom):
+            rows = order[table.chrom[order] == chrom]
+            found[chrom] = rows, table.pos[rows]
+        return found
+
+    def _near(self, variants: VariantTable) -> npt.NDArray[np.int64]:
+        """Rows between the first and the last of the variants, so that a block costs a block."""
+        parts = [np.zeros(0, np.int64)]
+        for chrom in dict.fromkeys(variants.chrom):
+            if chrom in self._rows_by_contig:
+                rows, pos = self._rows_by_contig[chrom]
+                here = variants.pos[variants.chrom == chrom]
+                first = np.searchsorted(pos, here.min(), "left")
+                parts.append(rows[first : np.searchsorted(pos, here.max(), "right")])
+        return np.sort(np.concatenate(parts))
 
     def _gather(self, name: str, index: npt.NDArray[np.int64]) -> Floats:
         """Rows of a matrix, read as slices over runs of neighbouring rows."""

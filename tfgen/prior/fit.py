@@ -1,7 +1,7 @@
 """Fits a prior to blocks by gradient steps, on one device or many."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,11 @@ from tfgen.prior.objectives import cg_likelihood_terms, ldsr_terms, likelihood_t
 
 _EXPECTED_ITERATIONS = 20  # of a solve to a training tolerance at realistic prior variances
 
+_NOT_IN_GRAPHS = (
+    *("learning_rate", "sigma_learning_rate", "warmup_steps", "seed"),
+    *("epochs", "patience", "min_gain"),
+)
+
 OnEpoch = Callable[[EpochRecord], None]
 
 
@@ -36,6 +41,7 @@ class FitResult:
         log_sigma: Log noise of every trait.
         stopped_early: Whether patience ended it.
         solver: `chol` or `cg`.
+        converged: Whether the training objective had nothing left to gain (`gain_to_come`).
     """
 
     records: tuple[EpochRecord, ...]
@@ -44,6 +50,7 @@ class FitResult:
     log_sigma: tuple[float, ...]
     stopped_early: bool
     solver: str
+    converged: bool
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,31 @@ class Fit:
         self._parameters = [v.value for v in model.trainable_variables] + [log_sigma]
         self.state = FitState()
 
+    def reset(self, data: FitData, options: FitOptions) -> None:
+        """Makes this another fit that needs no new graphs: the same blocks with other z-scores.
+
+        It starts from the parameters that the model and log sigma have now, and gives what a new
+        `Fit` would.
+
+        Args:
+            data: Blocks of the same sizes, the same of them learned from.
+            options: The settings; rates, warm-up, seed, epochs, patience and `min_gain` may differ.
+
+        Raises:
+            UsageError: Something else differs.
+        """
+        may_differ = {name: getattr(options, name) for name in _NOT_IN_GRAPHS}
+        same_blocks = data.training == self._data.training and (
+            list(data.source.sizes) == list(self._data.source.sizes)
+        )
+        if replace(self._options, **may_differ) != options or not same_blocks:
+            raise UsageError("the graphs of a fit are made for other blocks or settings; make anew")
+        if data.n_over_m != self._data.n_over_m:
+            raise UsageError("the graphs of a fit are made for another N / M; make a new fit")
+        self._data, self._options = data, options
+        self.step.reset(options)
+        self.state = FitState()
+
     def run(
         self,
         state_path: Path | None = None,
@@ -142,6 +174,7 @@ class Fit:
             tuple(float(x) for x in self.step.log_sigma.numpy()),
             stopped,
             self.solver,
+            self.state.converged,
         )
 
     def _epoch(self, epoch: int, between_steps: Callable[[], None]) -> EpochRecord:

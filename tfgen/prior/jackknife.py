@@ -75,9 +75,7 @@ def jackknife(sums: npt.NDArray[Any], statistic: Callable[[Doubles], Any]) -> Ja
     return Jackknifed(estimate, np.sqrt((len(values) - 1) / len(values) * spread))
 
 
-def block_jackknife(
-    totals: npt.NDArray[Any], weights: npt.NDArray[Any]
-) -> tuple[float, float]:
+def block_jackknife(totals: npt.NDArray[Any], weights: npt.NDArray[Any]) -> tuple[float, float]:
     """A ratio of sums over blocks, and its standard error.
 
     Args:

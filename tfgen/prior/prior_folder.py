@@ -67,7 +67,7 @@ class PriorIndex:
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
             version = str(value["format_version"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputFormatError(
                 f"{path}: cannot be read ({error}); expected a folder that prior_train.py wrote"
             ) from error
@@ -84,14 +84,19 @@ class PriorIndex:
                 features_digest=str(value["features_digest"]),
                 folds=tuple(_fold(fold) for fold in value["folds"]),
             )
-        except (KeyError, TypeError) as error:
+        except InputFormatError as error:
+            raise InputFormatError(f"{path}: {error}; train the prior again") from error
+        except (KeyError, TypeError, OverflowError) as error:
             raise InputFormatError(
                 f"{path}: is damaged ({error}); train the prior again"
             ) from error
 
 
 def _fold(value: Mapping[str, Any]) -> PriorFold:
-    name = str(value["name"])
-    if not name or any(character in name for character in "/\\") or name.startswith("."):
-        raise InputFormatError(f"fold {name!r}: is no name of a folder; train the prior again")
-    return PriorFold(name, tuple(str(block) for block in value["test"]))
+    name, test = value["name"], value["test"]
+    is_plain = isinstance(name, str) and name and not name.startswith(".")
+    if not is_plain or any(character in name for character in "/\\\0"):
+        raise InputFormatError(f"fold {name!r}: is no name of a folder")
+    if not isinstance(test, list) or not all(isinstance(block, str) for block in test):
+        raise InputFormatError(f"fold {name!r}: test is {test!r}; expected names of blocks")
+    return PriorFold(name, tuple(test))

@@ -6,7 +6,9 @@ the kept space and R_w: = H Q, so for the observed rows o
 
     H_o = A S B',    Q_o = B' Q,    y_o = S^-1 A' z_o,
 
-without a return to the genotypes. It is exact for the LD that was kept; nothing is imputed.
+without a return to the genotypes; nothing is imputed. Directions with S^2 below the smallest
+eigenvalue of the store are left out, as the store left out those of the whole block: what H lacks
+of the LD is as large as that, and dividing by a smaller S would blow it up.
 """
 
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ import numpy.typing as npt
 from tfgen.errors import InputMismatchError
 from tfgen.prior.ld_block import LdBlock
 
-EPS = 1e-4  # eigenvalues below are noise, as in the stores that prior_build_ld writes
+EPS = 1e-4  # eigenvalues below are noise, whatever the store kept
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,15 @@ class Projection:
         return q if self.rotation is None else self.rotation.T @ q
 
 
-def project(block: LdBlock, z: npt.NDArray[Any], eps: float = EPS) -> Projection:
+def project(block: LdBlock, z: npt.NDArray[Any], eps: float | None = None) -> Projection:
     """Whitens the z-scores of a block.
 
     Args:
         block: The block.
         z: z-scores for the counted alleles of the block [n], NaN where there is none; those
             outside the centre are not used.
-        eps: Eigenvalues of the LD of the observed variants below this are not used.
+        eps: Eigenvalues of the LD of the observed variants below this are not used; by default
+            the smallest one of the store, at least `EPS`.
 
     Raises:
         InputMismatchError: Another number of variants, or an infinite z-score.
@@ -75,7 +78,9 @@ def project(block: LdBlock, z: npt.NDArray[Any], eps: float = EPS) -> Projection
         return Projection(p @ z[block.in_centre], None, observed)
     root = (p * block.eigenvalues[:, None]).T[present]
     squares, vectors = np.linalg.eigh(root.T @ root)
-    kept = squares > eps
+    if eps is None:
+        eps = max(EPS, float(block.eigenvalues.min()) * (1 - 1e-9))
+    kept = squares >= eps
     squares, vectors = squares[kept][::-1], vectors[:, kept][:, ::-1]
     y = (vectors.T @ (root.T @ z[observed])) / squares
     return Projection(y, vectors.astype(np.float32), observed)

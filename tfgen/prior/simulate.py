@@ -186,7 +186,7 @@ def simulate_statistics(
 
             with new_munged(config.output, stats, between_blocks):
                 write_truth(_beside(config.output, ".truth.tsv.gz"), drawn.table(store))
-                report.results = {**summary.results(), "n_resumed": n_resumed}
+                report.results = {**stats.info, "n_resumed": n_resumed}
                 report.write(_beside(config.output, ".run.json"))
                 partial.remove()
     return summary
