@@ -38,7 +38,8 @@ def read_arrays(path: Path, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]
     Raises:
         KeyError: The file has no such array.
     """
-    with np.load(path, allow_pickle=False) as arrays:
+    # Of a file that is no archive NumPy would leave its own stream open.
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         return {name: arrays[name] for name in names}
 
 
