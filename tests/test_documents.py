@@ -1,9 +1,11 @@
 """The commands that README and docs show are run, word for word, on small stand-ins.
 
 A temporary folder holds files with the names that the documents use: a small Enformer under the
-published checkpoint keys, a short genome, a few variants.
+published checkpoint keys, a short genome, a few variants. The chain of the functional prior makes
+its own world.
 """
 
+import json
 import os
 import re
 import shlex
@@ -12,6 +14,8 @@ import sys
 from pathlib import Path
 
 import h5py
+import numpy as np
+import pandas as pd
 import pysam
 import pytest
 
@@ -20,6 +24,9 @@ from enformer.small import randomise
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PRIOR = re.compile(r"^python bin/(prior_\w+|world_gwas)\.py ")
+COMMAND = re.compile(r"(?:^|(?<=[\s`/]))([a-z][a-z_]*\.py)((?:\s+\\?\n?\s*--[^\s`|]+)+)")
+NAMED_DOCUMENT = re.compile(r"\bdocs/[\w-]+\.md\b")
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:)([^)#]+)[^)]*\)")
 
 
@@ -82,6 +89,8 @@ def run(line, folder):
 def test_the_commands_of_the_readme_run_and_give_what_it_says(stand_ins):
     for line in shell_lines(ROOT / "README.md"):
         program = shlex.split(line)[0]
+        if PRIOR.match(line):
+            continue  # run by the next test
         if program == "python":
             run(line, stand_ins)
         else:
@@ -98,6 +107,31 @@ def test_the_commands_of_the_readme_run_and_give_what_it_says(stand_ins):
             check=False,
         )
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_the_chain_of_the_functional_prior_runs_and_finds_the_truth(tmp_path):
+    lines = [line for line in shell_lines(ROOT / "README.md") if PRIOR.match(line)]
+    programs = [re.search(r"bin/(\w+)", line)[1] for line in lines]
+    assert programs[:2] == ["world_gwas", "prior_munge"]
+    assert {"prior_train", "prior_eval", "prior_score", "prior_posterior"} <= set(programs)
+    for line in lines:
+        run(line, tmp_path)
+    found = json.loads((tmp_path / "evaluation" / "eval.json").read_text())["traits"]["gwas"]
+    assert found["gains"]["constant"]["above_zero"]
+    assert not found["mismatch"]
+    truth = pd.read_csv(tmp_path / "gwas" / "truth.tsv.gz", sep="\t", dtype={"CHR": str})
+    key = ["CHR", "BP", "A1", "A2"]
+    scored = pd.read_csv(tmp_path / "gwas.snpvar.gz", sep="\t", dtype={"CHR": str})
+    scored = scored.merge(truth, on=key, suffixes=("", "_TRUE"))
+    assert len(scored) == len(truth)
+    for _, fold in scored.groupby("FOLD"):
+        assert np.corrcoef(fold["LOGF"], fold["LOGF_TRUE"])[0, 1] > 0.6
+    effects = pd.read_csv(tmp_path / "gwas.posterior.tsv.gz", sep="\t", dtype={"CHR": str})
+    effects = effects.merge(truth, on=key)
+    z = np.sqrt(effects["N"].fillna(effects["N"].median()))
+    within = np.abs(effects["B"] / z - effects["BETA_MEAN_STD"]) < 1.645 * effects["BETA_SD_STD"]
+    assert 0.8 < within.mean() < 0.97  # of intervals that should hold 90 %
 
 
 def test_the_cluster_script_gives_shards_that_merge_to_the_whole(stand_ins):
@@ -158,15 +192,58 @@ def test_links_between_documents_lead_somewhere(path):
         assert (path.parent / target).exists(), f"{path.name} links to {target}"
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_flags_named_in_documents_exist(path):
-    known = set()
+@pytest.fixture(scope="module")
+def flags():
+    """The flags of every program, by its file name."""
+    found = {}
     for binary in (ROOT / "bin").glob("[a-z]*.py"):
         page = subprocess.run(
             [sys.executable, str(binary), "--help"], capture_output=True, text=True, check=True
         ).stdout
-        known |= set(re.findall(r"--(?:\[no\])?(\w+)", page))
+        names = re.findall(r"^  --(\[no\])?(\w+)", page, re.MULTILINE)
+        found[binary.name] = {name for _, name in names} | {f"no{name}" for no, name in names if no}
+        found[binary.name] |= {"help", "version"}
+    return found
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_flags_named_in_documents_exist(path, flags):
     named = set(
         re.findall(r"--(\w+)", re.sub(r"```.*?```", "", path.read_text("utf-8"), flags=re.S))
     )
-    assert named - known <= {"array", "quick"}, named - known
+    assert named - set().union(*flags.values()) <= {"array", "quick"}, named - set(flags)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_in_documents_have_the_flags_that_they_use(path, flags):
+    for program, words in COMMAND.findall(path.read_text("utf-8")):
+        if program not in flags:
+            assert any(folder.joinpath(program).exists() for folder in (ROOT / "bench", ROOT)), (
+                f"{path.name} names {program}, which does not exist"
+            )
+            continue
+        used = set(re.findall(r"(?<!\S)--(\w+)", words))
+        assert used, words
+        assert used <= flags[program], f"{path.name}: {program} has no {used - flags[program]}"
+
+
+def test_the_way_to_find_commands_finds_them():
+    text = (
+        "see `prior_eval.py --in_sample`\n  a/b.py --x=1 \\\n      --y=2\npython bin/c.py -h\nd.py"
+    )
+    assert [(name, re.findall(r"--(\w+)", words)) for name, words in COMMAND.findall(text)] == [
+        ("prior_eval.py", ["in_sample"]),
+        ("b.py", ["x", "y"]),
+    ]
+
+
+def test_documents_that_the_code_names_exist():
+    places = [path for room in ("bin", "tfgen", "configs") for path in (ROOT / room).rglob("*")]
+    named = {
+        (path.relative_to(ROOT).as_posix(), name)
+        for path in places
+        if path.suffix in (".py", ".flags")
+        for name in NAMED_DOCUMENT.findall(path.read_text("utf-8"))
+    }
+    assert named
+    assert [pair for pair in sorted(named) if not (ROOT / pair[1]).exists()] == []

@@ -54,6 +54,9 @@ def test_eval_says_what_is_gained(study, tmp_path):
     assert lines[-1] == "e"
     assert "evaluating: 12/12 blocks" in done.stderr
     assert json.loads((tmp_path / "e" / "eval.json").read_text())["traits"]["height"]
+    pytest.importorskip("matplotlib")
+    for name in ("gain.png", "calibration.png"):
+        assert (tmp_path / "e" / name).read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_mismatch_is_a_warning_of_eval_and_the_end_of_posterior(study, tmp_path):

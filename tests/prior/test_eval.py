@@ -20,6 +20,12 @@ def study():
     return study
 
 
+@pytest.fixture(autouse=True)
+def quick_figures(monkeypatch):
+    """Saving takes seconds; the test of the program draws them."""
+    monkeypatch.setattr(evaluation, "save_figure", lambda figure, path: path.touch())
+
+
 def config(study, folder, name="crossed", traits=("height",), **options):
     return EvalConfig(
         **{

@@ -64,9 +64,10 @@ def test_a_kill_before_the_rename_leaves_the_former_state(tmp_path, monkeypatch)
     def killed(partial, final):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(fit_state, "publish", killed)
-        state(5).save(path, variables(5.0), "a")
+        with pytest.raises(KeyboardInterrupt):
+            state(5).save(path, variables(5.0), "a")
     others = variables()
     assert FitState.load(path, others, "a").epoch == 2
     assert int(others[1]) == 2

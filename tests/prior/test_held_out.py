@@ -156,9 +156,12 @@ def test_missing_z_scores_are_left_out(study):
     keep[stats.variants.chrom == "20"] = False
     path = study.folder / "fewer.tsv.gz"
     write_munged(path, MungedStats(stats.variants.take(keep), stats.z[keep], stats.n[keep]))
-    (found,) = Opened(study, files=[f"height={path}"]).score()
-    assert {block.block.chrom for block in found.blocks} == {"21", "22"}
-    for block in found.blocks:
+    train(study, "both", traits=("bmi", "height"))
+    files = [f"height={path}", *study.traits("bmi")]
+    height, bmi = Opened(study, "both", files=files).score()
+    assert {block.block.chrom for block in height.blocks} == {"21", "22"}
+    assert {block.block.chrom for block in bmi.blocks} == {"20", "21", "22"}
+    for block in height.blocks:
         assert block.n_observed == len(block.observed.f) == 32
 
 

@@ -4,6 +4,7 @@ from scipy.optimize import minimize
 
 from prior.small_blocks import panel_ld, whiten
 from tfgen.errors import InputMismatchError, NumericalError
+from tfgen.prior import linear_fit
 from tfgen.prior.constant_fit import Spectrum, fit_constant
 from tfgen.prior.linear_fit import fit_log_linear
 
@@ -91,6 +92,13 @@ def test_data_without_effects_have_no_optimum_and_it_says_so():
     found = fit_log_linear(quiet, [x[:, :1] for x in designs])
     assert found.coef[0] < -5
     assert not found.converged
+
+
+def test_a_search_that_was_cut_short_says_so(monkeypatch):
+    monkeypatch.setattr(linear_fit, "_MAX_STEPS", 1)
+    found = fit_log_linear(*draw(), start=[-6.0, 0.0, 0.0])
+    assert not found.converged
+    assert np.isfinite(found.standard_errors).all()
 
 
 def test_coefficients_that_cannot_be_told_apart_are_an_error():

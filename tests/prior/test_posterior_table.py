@@ -137,7 +137,7 @@ def test_a_variant_in_several_windows_is_taken_from_its_centre(tmp_path):
     write_munged(tmp_path / "height.tsv.gz", MungedStats(whole.variants, z, np.full(N, 1e3)))
 
     class Windows:
-        folder, ld = tmp_path, tmp_path / "ld"
+        folder, ld, features = tmp_path, tmp_path / "ld", None
 
         def traits(self, *names):
             return (f"height={tmp_path / 'height.tsv.gz'}",)

@@ -97,12 +97,14 @@ def test_any_damage_is_one_line(tmp_path_factory, key, value):
     without = copy.deepcopy(index)
     del without[key]
     for damaged in (index | {key: value}, index | {key: [value]}, without):
-        write(folder, damaged)
+        message, found = "", None
         try:
-            found = PriorIndex.read(folder)
+            found = PriorIndex.read(write(folder, damaged))
         except (InputFormatError, UnsupportedInputError) as error:
-            assert str(error).startswith(str(folder / PRIOR_JSON))
-            assert "\n" not in str(error)
+            message = str(error)
+        if found is None:
+            assert message.startswith(str(folder / PRIOR_JSON))
+            assert "\n" not in message
         else:
             assert all(isinstance(fold, PriorFold) for fold in found.folds)
             assert all(isinstance(trait, TraitScale) for trait in found.traits)

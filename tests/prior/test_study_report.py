@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -102,7 +103,7 @@ def test_the_conclusion_follows_from_the_intervals(a, mll, ldsr, more, words):
 
 def test_the_report_has_a_line_per_model_and_claim(tmp_path):
     found, _ = results(tmp_path)
-    text = report_text(find_gains(found), find_claims(found))
+    text = report_text(found, find_gains(found), find_claims(found))
     assert text.count("truth ushape, mean f") == 2
     for name in ("mll-mlp", "ldsr-linear", "oracle", "B_mll-B_ldsr"):
         assert text.count(f"  {name} ") == 2
@@ -133,4 +134,16 @@ def test_the_tables_hold_every_fit_and_its_choice(tmp_path):
 def test_one_seed_has_no_interval(tmp_path):
     found, _ = results(tmp_path, seeds=1)
     assert {x.verdict for x in find_claims(found)} == {"not distinguishable"}
-    assert "1 seed\n" in report_text(find_gains(found), find_claims(found))
+    assert "1 seed\n" in report_text(found, find_gains(found), find_claims(found))
+
+
+def test_fits_that_might_have_gone_on_are_named(tmp_path):
+    found, _ = results(tmp_path, seeds=3)
+    text = report_text(found, find_gains(found), find_claims(found))
+    assert text.endswith("\n\nevery chosen fit was best before its last epoch\n")
+    for key, record in found.fits.items():
+        if (key.objective, key.arch, key.setting.seed) == ("ldsr", "mlp", 1):
+            found.fits[key] = replace(record, best_epoch=2)
+    text = report_text(found, find_gains(found), find_claims(found))
+    assert "\nldsr-mlp: the last epoch was the best one in 2 of 6 chosen fits" in text
+    assert "mll-mlp: the last" not in text

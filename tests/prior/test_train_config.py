@@ -18,7 +18,7 @@ DECIDING = {
     "test_chrom": ("22",),
     "held_out_share": 0.3,
     "n_variants": 7,
-    "head": HeadConfig(arch="linear"),
+    "head": HeadConfig(arch="mlp"),
     "fit": FitOptions(seed=3),
 }
 NOT_DECIDING = {

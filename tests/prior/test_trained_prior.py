@@ -4,12 +4,16 @@ import shutil
 import numpy as np
 import pytest
 
+from prior import prior_toys
+from prior.feature_files import table
+from prior.test_feature_store import Arrays
 from prior.trained_toys import Rows, joined, shared_study, train
 from tfgen.errors import InputFormatError, InputMismatchError, UsageError
 from tfgen.prior.disk_blocks import DiskBlocks
 from tfgen.prior.feature_store import FeatureSchema, FeatureStore, write_feature_store
 from tfgen.prior.ld_store import LdStore
-from tfgen.prior.saved_prior import load_saved_prior
+from tfgen.prior.prior_folder import PriorFold, PriorIndex
+from tfgen.prior.saved_prior import load_saved_prior, prior_card, save_prior
 from tfgen.prior.trained_prior import MEAN, TrainedPrior
 from tfgen.prior.traits import parse_traits, read_traits
 
@@ -50,10 +54,10 @@ def test_a_block_gets_the_model_that_never_saw_it(crossed, features, block):
 def test_columns_are_chosen_by_name(study, crossed, block, tmp_path):
     order = [2, 0, 1]
     names = tuple(("dhs", "noise", "gaps")[i] for i in order)
-    table = joined([b.variants for b in study.blocks])
-    rows = Rows(np.zeros((len(table), 4), np.float32))
+    variants = joined([b.variants for b in study.blocks])
+    rows = Rows(np.zeros((len(variants), 4), np.float32))
     schema = FeatureSchema((*names, "unused"), run_digest="y")
-    write_feature_store(tmp_path / "other.h5", schema, table, rows)
+    write_feature_store(tmp_path / "other.h5", schema, variants, rows)
     extended = np.concatenate([block.annotations[:, order], np.ones((block.n, 1))], axis=1)
     shuffled = type(block)(**{**vars(block), "annotations": extended.astype(np.float32)})
     with FeatureStore(tmp_path / "other.h5") as other, FeatureStore(study.features) as same:
@@ -96,6 +100,36 @@ def test_traits_are_found_by_name(study, features):
         prior.trait_columns(["weight"])
 
 
+def test_tracks_are_chosen_by_name(tmp_path):
+    """A prior saved by hand; the store has its tracks in another order and one more."""
+    model = prior_toys.prior("mlp")
+    card = prior_card(model, (1.0, 0.8))
+    (tmp_path / "prior" / "folds").mkdir(parents=True)
+    save_prior(model, tmp_path / "prior" / "folds" / "all", card)
+    index = PriorIndex(prior_toys.TRAITS, "GRCh37", "", "", (PriorFold("all", ("b",)),))
+    (tmp_path / "prior" / "prior.json").write_text(json.dumps(index.to_json()))
+    inputs = prior_toys.features(9)
+    track = inputs["tracks"]
+    stored = np.stack([track[..., 1], 0 * track[..., 0], track[..., 0]], axis=2)
+    variants = table(*(f"1:{i + 1}:A:C" for i in range(9)))
+    names = (prior_toys.SHAPE.track_names[1], "unused", prior_toys.SHAPE.track_names[0])
+    schema = FeatureSchema(
+        prior_toys.SHAPE.annotation_names,
+        track_names=names,
+        bins=tuple((i, i + 1) for i in range(prior_toys.SHAPE.length)),
+        run_digest="t",
+    )
+    rows = Arrays(annotations=inputs["annotations"], tracks=stored)
+    write_feature_store(tmp_path / "t.h5", schema, variants, rows)
+    with FeatureStore(tmp_path / "t.h5") as store:
+        prior = TrainedPrior(tmp_path / "prior", store, micro_batch=4)
+        found = prior.log_f_by_fold(store.read(slice(0, 9)), inputs["frequency"])
+    half = track.astype(np.float16).astype(np.float32)
+    expected = np.asarray(model({**inputs, "tracks": half}))
+    np.testing.assert_allclose(found[0], expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(prior.sigma("b"), (1.0, 0.8))
+
+
 def test_features_missing_for_the_first_time_are_counted(crossed, features, block):
     prior = TrainedPrior(crossed, features)
     annotations = block.annotations.copy()
@@ -117,10 +151,10 @@ def test_a_prior_without_features_needs_none(study, block):
 def test_features_that_are_needed_must_be_there(crossed, study, tmp_path):
     with pytest.raises(UsageError, match="reads 3 annotations and 0 tracks; give --features"):
         TrainedPrior(crossed)
-    table = joined([b.variants for b in study.blocks])
+    variants = joined([b.variants for b in study.blocks])
     schema = FeatureSchema(("dhs",), run_digest="z")
-    rows = Rows(np.zeros((len(table), 1), np.float32))
-    write_feature_store(tmp_path / "few.h5", schema, table, rows)
+    rows = Rows(np.zeros((len(variants), 1), np.float32))
+    write_feature_store(tmp_path / "few.h5", schema, variants, rows)
     with (
         FeatureStore(tmp_path / "few.h5") as few,
         pytest.raises(InputMismatchError, match="2 of the 3 annotations .* noise, gaps"),

@@ -37,8 +37,10 @@ _SEED = "seed"
 
 @keras.saving.register_keras_serializable("tfgen")
 class Deviance(keras.losses.Loss):
-    """½[log f + q / f] of a target q >= 0, f given by its logarithm; mean over variants, summed
-    over traits."""
+    """½[log f + q / f] of a target q >= 0, where f is given by its logarithm.
+
+    Mean over variants, summed over traits.
+    """
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Deviance of every variant [n] from q [n, T] and log f [n, T]."""
@@ -54,7 +56,7 @@ class Regression(keras.Model):
         self.built = True
 
     def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
-        """log f [n, T]."""
+        """Log f [n, T]."""
         features = {name: x for name, x in inputs.items() if name != _SEED}
         return self.prior(features, training=training, seed=inputs[_SEED][0])
 

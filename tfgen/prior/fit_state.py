@@ -18,7 +18,7 @@ from tfgen.io.npz import pack_arrays, read_arrays
 Arrays = list[npt.NDArray[Any]]
 
 CONVERGED_GAIN = 0.05
-"""A fit has converged when at most this much of the objective per 1,000 z-scores is to be gained."""
+"""A fit has converged when it may gain at most this much per 1,000 z-scores (`gain_to_come`)."""
 
 _LONGEST_WINDOW = 10
 _LARGEST_RATIO = 0.99

@@ -158,7 +158,7 @@ def _publish(
 ) -> StudySummary:
     config = results.config
     gains, claims = find_gains(results), find_claims(results)
-    text = report_text(gains, claims)
+    text = report_text(results, gains, claims)
     n_diverged = sum(record.held_out_nll == float("inf") for record in results.fits.values())
     summary = StudySummary(
         config.output, gains, claims, text, len(results.fits), n_resumed, n_diverged

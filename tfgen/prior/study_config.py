@@ -89,7 +89,7 @@ class StudyConfig:
     rates: tuple[float, ...] = _setting(
         "Learning rates; that with the best held-out likelihood is kept.", (0.003, 0.01, 0.03)
     )
-    epochs: int = _setting("Most passes over the training blocks.", 20, lower=1)
+    epochs: int = _setting("Most passes over the training blocks.", 30, lower=1)
     patience: int = _setting(
         "Epochs without a better held-out likelihood after which a fit stops.", 4, lower=1
     )

@@ -113,7 +113,7 @@ def write_tables(
     write_table(folder / "claims.tsv", _finding_columns("claim", claims, True), unit)
 
 
-def report_text(gains: Sequence[Finding], claims: Sequence[Finding]) -> str:
+def report_text(results: StudyResults, gains: Sequence[Finding], claims: Sequence[Finding]) -> str:
     """The study in words and numbers, lines of text."""
     lines = ["Gain in held-out log-likelihood per 1,000 z-scores over the best constant prior"]
     groups = list(dict.fromkeys((finding.truth, finding.mean_f) for finding in gains))
@@ -128,6 +128,7 @@ def report_text(gains: Sequence[Finding], claims: Sequence[Finding]) -> str:
             for name, x in own.items()
         ]
         lines.append(f"  so: {conclusion(own)}")
+    lines += ["", *_unfinished(results)]
     return "\n".join(lines) + "\n"
 
 
@@ -148,6 +149,20 @@ def conclusion(claims: Mapping[str, Finding]) -> str:
         "not distinguishable": "the objectives do not differ for the mlp",
     }
     return f"{text}; {other[claims['A'].verdict]}"
+
+
+def _unfinished(results: StudyResults) -> list[str]:
+    """How many of the chosen fits might have gone on."""
+    lines = []
+    for objective, arch in MODELS:
+        chosen = [results.fits[results.chosen(s, objective, arch)] for s in results.config.settings]
+        last = sum(record.best_epoch == results.config.epochs for record in chosen)
+        if last:
+            lines.append(
+                f"{objective}-{arch}: the last epoch was the best one in {last} of {len(chosen)} "
+                "chosen fits, so they had not converged; raise --epochs"
+            )
+    return lines or ["every chosen fit was best before its last epoch"]
 
 
 def _groups(results: StudyResults) -> list[tuple[str, float, list[Setting]]]:
