@@ -37,12 +37,12 @@ def test_a_block_becomes_its_arrays(data):
     np.testing.assert_array_equal(first.ld, data.traits[0].ld)
     assert first.rank == len(data.traits[0].y)
     assert second.ld.shape == (0, 40)
-    assert second.z.shape == first.gram_values.shape == (0,)
+    assert second.z.shape == (0,)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_likelihood_has_the_precision_that_was_asked_for(data, dtype):
-    for trait in block_arrays(data, 0, dtype, pad=True, gram=True).traits:
+    for trait in block_arrays(data, 0, dtype, pad=True).traits:
         assert {array.dtype for array in trait} == {np.dtype(dtype)}
 
 
@@ -77,18 +77,8 @@ def test_padding_changes_no_objective(data, objective):
     np.testing.assert_allclose(found.d_log_sigma, expected.d_log_sigma, rtol=1e-9)
 
 
-def test_the_gram_matrix_is_decomposed_for_conjugate_gradients(data):
-    (first, _) = tensors(block_arrays(data, 0, np.float64, gram=True))
-    product = first.gram_vectors * first.gram_values @ first.gram_vectors.T
-    np.testing.assert_allclose(product, first.Q @ first.Q.T, atol=1e-10)
-    # Rows of zeros have eigenvalues of zero, not below.
-    padded = tensors(block_arrays(data, 0, pad=True, gram=True))[0]
-    assert (padded.gram_values >= 0).all()
-
-
-@pytest.mark.parametrize("gram", [False, True])
-def test_an_empty_block_adds_nothing(data, gram):
-    arrays = block_arrays(data, 3, np.float64, gram=gram)
+def test_an_empty_block_adds_nothing(data):
+    arrays = block_arrays(data, 3, np.float64)
     empty = empty_block(arrays)
     assert (empty.weight, empty.block) == (0, 0)
     assert {name: x.shape[1:] for name, x in empty.inputs.items()} == {
@@ -107,10 +97,9 @@ def test_an_empty_block_adds_nothing(data, gram):
         np.testing.assert_allclose(terms.d_logf, 0, atol=1e-15)
         np.testing.assert_allclose(terms.d_log_sigma, 0, atol=1e-15)
         assert int(terms.faults) == 0
-    if gram:
-        # Its weight of 0 removes what conjugate gradients give, unless that is not finite.
-        terms = cg_likelihood_terms(logf, log_sigma, tensors(empty), CgOptions(4), 0)
-        assert all(np.isfinite(x).all() for x in (terms.value, terms.d_logf, terms.d_log_sigma))
+    # Its weight of 0 removes what conjugate gradients give, unless that is not finite.
+    terms = cg_likelihood_terms(logf, log_sigma, tensors(empty), CgOptions(4), 0)
+    assert all(np.isfinite(x).all() for x in (terms.value, terms.d_logf, terms.d_log_sigma))
 
 
 def test_a_trait_without_z_scores_adds_nothing(data):
@@ -120,12 +109,11 @@ def test_a_trait_without_z_scores_adds_nothing(data):
     )
     block = replace(data, traits=(nothing,))
     logf, log_sigma = np.zeros((40, 1)), np.zeros(1)
-    for gram in (False, True):
-        traits = tensors(block_arrays(block, 0, np.float64, gram=gram))
-        terms = likelihood_terms(logf, log_sigma, traits)
-        assert float(terms.value) == 0
-        np.testing.assert_array_equal(terms.d_logf, 0)
-        assert int(terms.faults) == 0
+    traits = tensors(block_arrays(block, 0, np.float64))
+    terms = likelihood_terms(logf, log_sigma, traits)
+    assert float(terms.value) == 0
+    np.testing.assert_array_equal(terms.d_logf, 0)
+    assert int(terms.faults) == 0
     terms = cg_likelihood_terms(logf, log_sigma, traits, CgOptions(4), 0)
     assert float(terms.value) == 0
     np.testing.assert_array_equal(terms.d_logf, 0)

@@ -3,8 +3,9 @@ import pytest
 from scipy.optimize import minimize
 
 from prior.small_blocks import panel_ld, toy
+from prior.small_fits import draw
 from tfgen.errors import NumericalError
-from tfgen.prior.constant_fit import LOWEST_LOG_F, Spectrum, fit_constant
+from tfgen.prior.constant_fit import LOWEST_LOG_F, Spectrum, constant_of_blocks, fit_constant
 from tfgen.prior.likelihood import block_nll, block_terms
 
 
@@ -77,3 +78,10 @@ def test_data_without_effects_give_no_variance():
 def test_nothing_to_fit_is_an_error():
     with pytest.raises(NumericalError, match="no observed variants"):
         fit_constant([])
+
+
+def test_blocks_of_a_source_are_fitted_trait_by_trait():
+    source = draw(30, seed=5, logf=lambda x: np.full(len(x), np.log(0.4)))
+    assert constant_of_blocks(source, range(30), sigma=1.0).f == pytest.approx(0.4, rel=0.2)
+    both = constant_of_blocks(source, range(30))
+    assert both.sigma == pytest.approx(1, abs=0.15)

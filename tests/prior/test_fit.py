@@ -7,7 +7,7 @@ import tensorflow as tf
 from prior.small_fits import draw, make_model
 from tfgen.errors import InputMismatchError, NumericalError, UsageError
 from tfgen.prior.evaluation import score_blocks
-from tfgen.prior.fit import Fit, FitData, mean_f_to_start
+from tfgen.prior.fit import Fit, FitData
 from tfgen.prior.fit_options import FitOptions
 
 TRAIN, HELD_OUT = tuple(range(9)), (9, 10, 11)
@@ -207,13 +207,6 @@ def test_blocks_are_learned_from_or_held_out():
     source = draw(3)
     with pytest.raises(UsageError, match="block block1 is to be learned from and held out"):
         FitData(source, (0, 1), (1,), (1.0,))
-
-
-def test_the_start_is_the_mean_of_f():
-    source = draw(30, seed=5, logf=lambda x: np.full(len(x), np.log(0.4)))
-    assert mean_f_to_start(source, range(30), 1.0, 0) == pytest.approx(0.4, rel=0.2)
-    quiet = draw(5, logf=lambda x: np.full(len(x), -30.0), sigma=0.5)
-    assert mean_f_to_start(quiet, range(5), 1.0, 0) == 1e-4
 
 
 @pytest.mark.parametrize("arch", ["linear", "mlp"])

@@ -24,8 +24,7 @@ def trait(seed, w=None):
     w = np.arange(N) if w is None else w
     Q, P, _ = whiten(R, w)
     z = R[w] @ rng.normal(size=N) * 0.7 + rng.normal(size=len(w))
-    values, vectors = np.linalg.eigh(Q @ Q.T)
-    return TraitTensors(Q, P @ z, len(Q), R[w], z, np.maximum(values, 0), vectors)
+    return TraitTensors(Q, P @ z, len(Q), R[w], z)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +59,7 @@ def test_the_likelihood_of_several_traits_is_their_sum(traits, logf, rows):
 def test_matrices_that_needed_jitter_are_counted(traits, logf):
     # One direction of 10^6 beside a noise of 10^-8 is lost in single precision.
     Q = np.full((6, N), 1e3, np.float32)
-    bad = TraitTensors(Q, np.ones(6, np.float32), 6, *[np.zeros(0)] * 4)
+    bad = TraitTensors(Q, np.ones(6, np.float32), 6, *[np.zeros(0)] * 2)
     single = logf.astype(np.float32)
     terms = likelihood_terms(single, np.float32([-18, -18]), [bad, bad])
     assert int(terms.faults) == 2
@@ -162,7 +161,7 @@ def test_ld_score_regression_is_at_rest_where_chi_squares_are_as_foreseen():
     block = toy(0, n=N, flank=0)
     f = np.exp(block.logf)
     z = np.sqrt(block.R**2 @ f + 1.0)
-    one = TraitTensors(block.Q, block.y, len(block.Q), block.R, z, np.zeros(0), np.zeros((0, 0)))
+    one = TraitTensors(block.Q, block.y, len(block.Q), block.R, z)
     terms = ldsr_terms(block.logf[:, None], np.zeros(1), [one], np.ones(1))
     np.testing.assert_allclose(terms.value, 0, atol=1e-20)
     np.testing.assert_allclose(terms.d_logf, 0, atol=1e-12)

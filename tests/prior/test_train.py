@@ -202,7 +202,7 @@ def test_what_does_not_converge_or_help_is_said(stores, tmp_path):
     assert "training never improved the held-out likelihood" in " ".join(summary.warnings)
     assert np.isfinite(summary.folds[0].held_out_nll)
     summary = train_prior(config(folder, tmp_path / "q", folds="none", fit={"epochs": 1}))
-    assert "the last epoch was the best one" in " ".join(summary.warnings)
+    assert "still falling after 1 epochs" in " ".join(summary.warnings)
 
 
 def test_a_trait_without_the_variants_of_the_store_stops_the_run(stores, tmp_path):

@@ -31,7 +31,7 @@ class Prior(Protocol):
         ...
 
     def __call__(self, inputs: dict[str, Tensor], training: bool, seed: Tensor) -> Tensor:
-        """log f [n, T]."""
+        """Log f [n, T]."""
         ...
 
 
@@ -129,7 +129,7 @@ class BlockStep:
             variable.assign(tf.zeros(variable.shape, variable.dtype))
 
     def log_f(self, inputs: dict[str, Any]) -> Tensor:
-        """log f of all variants of a block [n, T], without dropout."""
+        """Log f of all variants of a block [n, T], without dropout."""
         return self._forward_only({name: tf.convert_to_tensor(x) for name, x in inputs.items()})
 
     def variables(self) -> list[tf.Variable]:
@@ -223,7 +223,7 @@ class BlockStep:
         return self._forward(inputs, False, tf.zeros(2, tf.int32))
 
     def _forward(self, inputs: dict[str, Tensor], training: bool, seed: Tensor) -> Tensor:
-        """log f of all variants [n, T], in micro-batches."""
+        """Log f of all variants [n, T], in micro-batches."""
         n, width = tf.shape(inputs["frequency"])[0], self._options.micro_batch
 
         def part(index: Tensor) -> Tensor:

@@ -32,7 +32,6 @@ def block_arrays(
     index: int,
     dtype: type[np.floating[Any]] = np.float32,
     pad: bool = False,
-    gram: bool = False,
 ) -> BlockArrays:
     """Prepares a block.
 
@@ -41,14 +40,13 @@ def block_arrays(
         index: Its number.
         dtype: Of the likelihood.
         pad: Whether to pad it to a common size.
-        gram: Whether to decompose QQ', for the preconditioner of conjugate gradients.
     """
     n = _up(data.n, N_STEP) if pad else data.n
     inputs = {name: _padded(values, n) for name, values in data.inputs().items()}
     if pad:
         # Log of a frequency of zero would be minus infinity.
         inputs["frequency"][data.n :] = 0.5
-    traits = tuple(_trait(trait, n, dtype, pad, gram) for trait in data.traits)
+    traits = tuple(_trait(trait, n, dtype, pad) for trait in data.traits)
     return BlockArrays(inputs, traits, np.asarray(index, np.int32), np.ones((), np.float32))
 
 
@@ -59,7 +57,6 @@ def empty_block(like: BlockArrays) -> BlockArrays:
     traits = []
     for trait in like.traits:
         dtype = trait[0].dtype
-        rows = len(trait[5]) and 1
         traits.append(
             (
                 np.zeros((1, 1), dtype),
@@ -67,15 +64,13 @@ def empty_block(like: BlockArrays) -> BlockArrays:
                 np.zeros((), dtype),
                 np.zeros((0, 1), dtype),
                 np.zeros(0, dtype),
-                np.zeros(rows, dtype),
-                np.eye(rows, dtype=dtype),
             )
         )
     return BlockArrays(inputs, tuple(traits), np.zeros((), np.int32), np.zeros((), np.float32))
 
 
 def _trait(
-    trait: TraitRows, n: int, dtype: type[np.floating[Any]], pad: bool, gram: bool
+    trait: TraitRows, n: int, dtype: type[np.floating[Any]], pad: bool
 ) -> tuple[npt.NDArray[Any], ...]:
     k = len(trait.y)
     rows = _up(k, K_STEP) if pad else k
@@ -89,13 +84,7 @@ def _trait(
         ld = np.zeros((len(trait.z), n), dtype)
         ld[:, : trait.ld.shape[1]] = trait.ld
         z = trait.z.astype(dtype)
-    values, vectors = np.zeros(0, dtype), np.zeros((0, 0), dtype)
-    if gram:
-        # float64: the smallest eigenvalues matter least but must not come out negative.
-        double = q.astype(np.float64)
-        values, vectors = np.linalg.eigh(double @ double.T)
-        values, vectors = np.maximum(values, 0).astype(dtype), vectors.astype(dtype)
-    return q, y, np.asarray(k, dtype), ld, z, values, vectors
+    return q, y, np.asarray(k, dtype), ld, z
 
 
 def _padded(values: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:

@@ -15,9 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tfgen.errors import NumericalError
+from tfgen.prior.block_data import BlockSource
 
 LOWEST_LOG_F = -25.0
 """Where log f stops when the data show no effects."""
+
+LEAST_START = 1e-4
+"""Least prior variance from which a network starts: from zero nothing would be learned."""
 
 _LOG_2PI = math.log(2.0 * math.pi)
 _MAX_STEPS = 200
@@ -99,6 +103,24 @@ def fit_constant(spectra: Iterable[Spectrum], sigma: float | None = None) -> Con
         errors[inner] = np.sqrt(np.diag(np.linalg.inv(information[np.ix_(inner, inner)])))
     nll = _nll(x, values, squares)
     return ConstantPrior(math.exp(x[0]), math.exp(x[1]), nll, (float(errors[0]), float(errors[1])))
+
+
+def constant_of_blocks(
+    source: BlockSource, indices: Iterable[int], trait: int = 0, sigma: float | None = None
+) -> ConstantPrior:
+    """The constant prior of one trait on some blocks.
+
+    Args:
+        source: Where the blocks are.
+        indices: Which of them.
+        trait: Number of the trait.
+        sigma: The noise if it is known.
+
+    Raises:
+        NumericalError: The blocks have no z-score of the trait.
+    """
+    rows = (source.read(index).traits[trait] for index in indices)
+    return fit_constant([Spectrum.of(row.q, row.y) for row in rows if len(row.y)], sigma)
 
 
 def _search(

@@ -114,9 +114,7 @@ class DiskBlocks:
         if not self._with_ld:
             return TraitRows(q, projection.y, projection.n_observed)
         z = trait.z[block.info.id][projection.observed].astype(np.float32)
-        return TraitRows(
-            q, projection.y, projection.n_observed, observed_ld(block, projection), z
-        )
+        return TraitRows(q, projection.y, projection.n_observed, observed_ld(block, projection), z)
 
     def _features_of(self, block: LdBlock, index: int) -> Features:
         if self._features is None:

@@ -1,6 +1,6 @@
 """Fits a prior to blocks by gradient steps, on one device or many."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -227,7 +227,6 @@ class Fit:
             self._data.source.read(index),
             index,
             pad=self._options.xla,
-            gram=self.solver == "cg",
         )
 
     def _held_out(self) -> float:
@@ -278,20 +277,3 @@ def _objective(solver: str, data: FitData, options: FitOptions) -> ObjectiveFunc
             logf, log_sigma, traits, cg, block
         )
     return lambda logf, log_sigma, traits, _: likelihood_terms(logf, log_sigma, traits)
-
-
-def mean_f_to_start(source: BlockSource, indices: Sequence[int], sigma: float, trait: int) -> float:
-    """Mean prior variance by moments: E y'y = f |Q|^2 + sigma k; at least 1e-4.
-
-    Args:
-        source: Where the blocks are.
-        indices: The training blocks.
-        sigma: The noise.
-        trait: Number of the trait.
-    """
-    top = bottom = 0.0
-    for index in indices:
-        rows = source.read(index).traits[trait]
-        top += float(rows.y @ rows.y) - sigma * len(rows.y)
-        bottom += float(np.sum(np.square(rows.q), dtype=np.float64))
-    return max(top / max(bottom, 1e-12), 1e-4)

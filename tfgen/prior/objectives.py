@@ -25,8 +25,6 @@ class TraitTensors(NamedTuple):
         rank: Rows without padding, a scalar.
         ld: LD of the observed variants [m, n], for `ldsr` only, else [0, n].
         z: Their z-scores [m].
-        gram_values: Eigenvalues of QQ' [k], for `cg` only, else [0].
-        gram_vectors: Eigenvectors of QQ' [k, k], else [0, 0].
     """
 
     Q: Tensor
@@ -34,8 +32,6 @@ class TraitTensors(NamedTuple):
     rank: Tensor
     ld: Tensor
     z: Tensor
-    gram_values: Tensor
-    gram_vectors: Tensor
 
 
 class ObjectiveTerms(NamedTuple):
@@ -92,7 +88,8 @@ def cg_likelihood_terms(
     parts = []
     for i, trait in enumerate(traits):
         seed = tf.stack([tf.cast(block, tf.int32), _PROBE_SEED + i])
-        gram = Gram(trait.gram_values, trait.gram_vectors)
+        # Without flanks QQ' is diagonal and this is its spectrum; with flanks it is its diagonal.
+        gram = Gram(tf.reduce_sum(tf.square(trait.Q), 1))
         terms = cg_terms(logf[:, i], log_sigma[i], trait.Q, trait.y, options, seed, gram)
         fault = tf.cast(~terms.converged, tf.int32)
         nll = tf.cast(terms.nll, trait.Q.dtype)

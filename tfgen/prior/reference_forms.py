@@ -43,7 +43,9 @@ class Window(NamedTuple):
     quadratic: Tensor
 
 
-def decompose(R: Tensor, w: Tensor, z: Tensor, eps: float = EPS, eigh: Eigh | None = None) -> Window:
+def decompose(
+    R: Tensor, w: Tensor, z: Tensor, eps: float = EPS, eigh: Eigh | None = None
+) -> Window:
     """The pseudo-inverse of R_ww and what follows from it."""
     rows = tf.gather(R, w)
     eigenvalues, vectors = (eigh or tf.linalg.eigh)(tf.gather(rows, w, axis=1))
@@ -109,7 +111,9 @@ def wasp_pre(
     left = tf.linalg.cholesky_solve(factor, rows)
     z = tf.convert_to_tensor(z, R.dtype)
     solved = tf.linalg.cholesky_solve(factor, z[:, tf.newaxis])[:, 0]
-    matrix = sigma * (tf.linalg.diag(sigma * tf.exp(-logf)) + tf.matmul(rows, left, transpose_a=True))
+    matrix = sigma * (
+        tf.linalg.diag(sigma * tf.exp(-logf)) + tf.matmul(rows, left, transpose_a=True)
+    )
     big = tf.linalg.cholesky(matrix)
     v = tf.linalg.matvec(left, z, transpose_a=True)
     u = tf.linalg.triangular_solve(big, v[:, tf.newaxis])[:, 0]

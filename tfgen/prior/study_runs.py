@@ -14,9 +14,9 @@ import tensorflow as tf
 
 from tfgen.errors import NumericalError
 from tfgen.prior.block_data import BlockData
-from tfgen.prior.constant_fit import fit_constant
+from tfgen.prior.constant_fit import LEAST_START, constant_of_blocks, fit_constant
 from tfgen.prior.evaluation import score_blocks
-from tfgen.prior.fit import Fit, FitData, mean_f_to_start
+from tfgen.prior.fit import Fit, FitData
 from tfgen.prior.fit_options import FitOptions
 from tfgen.prior.head_config import HeadConfig, TraitScale
 from tfgen.prior.objectives import LDSR_HERITABILITY
@@ -149,7 +149,8 @@ class StudyRuns:
         standardiser = Standardiser.identity(data.shape)
         traits = [TraitScale("simulated", 1.0, 1.0)]
         model = build_prior(head, data.shape, traits, standardiser, key.setting.seed)
-        model.set_start(mean_f_to_start(data.blocks, self._panel.fold.training, 1.0, 0))
+        constant = constant_of_blocks(data.blocks, self._panel.fold.training, sigma=1.0)
+        model.set_start(max(constant.f, LEAST_START))
         return model
 
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from tfgen.errors import UsageError
@@ -32,11 +32,12 @@ from tfgen.io import (
 from tfgen.io.work import WorkFolder
 from tfgen.plots.prior_training import prior_training_curves
 from tfgen.plots.style import save_figure
+from tfgen.prior.constant_fit import LEAST_START, constant_of_blocks
 from tfgen.prior.disk_blocks import DiskBlocks
 from tfgen.prior.distribution import is_chief, make_strategy
 from tfgen.prior.em import EmFit
 from tfgen.prior.feature_store import FeatureStore
-from tfgen.prior.fit import Fit, FitData, FitResult, mean_f_to_start
+from tfgen.prior.fit import Fit, FitData, FitResult
 from tfgen.prior.fit_state import EpochRecord
 from tfgen.prior.folds import Fold, make_folds
 from tfgen.prior.head_config import FeatureShape, TraitScale
@@ -65,6 +66,7 @@ class FoldSummary:
         held_out_nll: Per z-score, at that epoch; NaN without held-out blocks.
         sigma: Noise of every trait.
         faults: Matrices that needed jitter or solves that did not converge.
+        converged: Whether more epochs would hardly lower the objective, or patience ended it.
     """
 
     name: str
@@ -77,6 +79,7 @@ class FoldSummary:
     held_out_nll: float
     sigma: tuple[float, ...]
     faults: int
+    converged: bool
 
 
 @dataclass(frozen=True)
@@ -231,9 +234,8 @@ def _fit_fold(
     """Fits one fold, or reads how it went, and saves its model."""
     config, folder = job.config, job.work.folder
     with job.strategy.scope():
-        model = _model(job, fold)
-        start = [np.log(config.fit.start_sigma)] * len(job.traits)
-        log_sigma = tf.Variable(np.array(start, np.float32), trainable=True)
+        model, start = _model(job, fold)
+        log_sigma = tf.Variable(np.log(start).astype(np.float32), trainable=True)
         data = FitData(
             job.source,
             fold.training,
@@ -264,21 +266,25 @@ def _fit_fold(
     return result, model
 
 
-def _model(job: _Job, fold: Fold) -> PriorModel:
-    """A model whose features are standardised on the training blocks, f at its mean there."""
+def _model(job: _Job, fold: Fold) -> tuple[PriorModel, npt.NDArray[np.float64]]:
+    """A model that starts as the constant prior of its training blocks, and its sigma [T].
+
+    Features are standardised on the same blocks. Sigma starts at its own estimate if it is trained.
+    """
     blocks = (job.source.read(i) for i in fold.training)
     standardiser = Standardiser.fit(
         ((block.annotations, block.tracks) for block in blocks), job.shape
     )
-    model = build_prior(job.config.head, job.shape, job.scales, standardiser, job.config.fit.seed)
     options = job.config.fit
-    frequency = np.concatenate([job.source.read(i).frequency for i in fold.training])
-    means = [
-        options.start_mean_f or mean_f_to_start(job.source, fold.training, options.start_sigma, i)
-        for i in range(len(job.traits))
+    model = build_prior(job.config.head, job.shape, job.scales, standardiser, options.seed)
+    known = options.start_sigma if options.sigma == "fixed" else None
+    constants = [
+        constant_of_blocks(job.source, fold.training, i, known) for i in range(len(job.traits))
     ]
+    frequency = np.concatenate([job.source.read(i).frequency for i in fold.training])
+    means = [options.start_mean_f or max(constant.f, LEAST_START) for constant in constants]
     model.set_start(means, frequency)
-    return model
+    return model, np.array([constant.sigma for constant in constants])
 
 
 @contextmanager
@@ -345,6 +351,7 @@ def _summary(fold: Fold, result: FitResult) -> FoldSummary:
         held_out_nll=result.best_held_out,
         sigma=tuple(float(np.exp(x)) for x in result.log_sigma),
         faults=sum(record.faults for record in result.records),
+        converged=result.converged or result.stopped_early,
     )
 
 
@@ -365,10 +372,10 @@ def _warnings(job: _Job, folds: list[FoldSummary]) -> tuple[str, ...]:
                 f"fold {fold.name}: training never improved the held-out likelihood; the prior is "
                 "the constant it started from"
             )
-        elif fold.best_epoch == job.config.fit.epochs:
+        elif fold.epochs and not fold.converged:
             lines.append(
-                f"fold {fold.name}: the last epoch was the best one, so it had not converged; "
-                "raise --epochs"
+                f"fold {fold.name}: the training objective was still falling after "
+                f"{fold.epochs} epochs, so it had not converged; raise --epochs"
             )
     return tuple(lines)
 

@@ -48,9 +48,7 @@ class EventLog:
         try:
             import tensorboard  # noqa: F401  tf.summary fails late and less clearly
         except ImportError:
-            raise UsageError(
-                "--tensorboard needs TensorBoard: pip install 'tfgen[log]'"
-            ) from None
+            raise UsageError("--tensorboard needs TensorBoard: pip install 'tfgen[log]'") from None
         import tensorflow as tf
 
         self._tf: Any = tf
