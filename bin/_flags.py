@@ -2,8 +2,8 @@
 
 A field becomes a flag of its name. A field without a default becomes a required flag. The types are
 `str`, `int`, `float`, `bool`, `Path`, `tuple[T, ...]` of str, int or float (comma-separated),
-`Literal[...]` and `X | None` of those. `field(metadata=...)` may hold `help`, `choices` (sequence of str), `lower` and
-`upper` (numbers).
+`Literal[...]` and `X | None` of those. `field(metadata=...)` may hold `help`, `choices` (sequence
+of str), `lower` and `upper` (numbers).
 """
 
 import types
@@ -165,10 +165,11 @@ def _parser(
         return flags.BooleanParser(), plain
     if hint is Path:
         return _PathParser(), plain
-    if hint == tuple[str, ...]:
-        parser = _ChoicesParser(choices) if choices else flags.ListParser()
-        return parser, flags.ListSerializer(",")
-    for kind in (int, float):
-        if hint == tuple[kind, ...]:  # type: ignore[valid-type]
-            return _NumbersParser(kind), flags.ListSerializer(",")
+    lists = {
+        tuple[str, ...]: _ChoicesParser(choices) if choices else flags.ListParser(),
+        tuple[int, ...]: _NumbersParser(int),
+        tuple[float, ...]: _NumbersParser(float),
+    }
+    if hint in lists:
+        return lists[hint], flags.ListSerializer(",")
     raise TypeError(f"{options.__name__}.{field.name}: no flag has the type {hint}")

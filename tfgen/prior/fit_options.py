@@ -72,7 +72,7 @@ class FitOptions:
     """
 
     objective: Objective = _setting(
-        "What is minimised: the exact likelihood (mll), the same by EM (em), LD-score regression (ldsr).",
+        "Minimise the exact likelihood (mll), the same by EM (em), or LD-score regression (ldsr).",
         "mll",
     )
     solver: SolverName = _setting(
