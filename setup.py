@@ -29,7 +29,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["tfgen", "tfgen.*"]),
-    package_data={"tfgen": ["py.typed", "prior/recipe.json"]},
+    package_data={"tfgen": ["py.typed", "prior/fetch/recipe.json"]},
     scripts=sorted(str(path.relative_to(HERE)) for path in (HERE / "bin").glob("*.py")),
     install_requires=requirements(),
     extras_require={

@@ -19,8 +19,8 @@ import sys
 from absl import flags
 
 from _command import build, define_flags, import_tensorflow, run
-from tfgen.prior.build_ld import BuildSummary, ChromosomeReport, build_ld
-from tfgen.prior.build_ld_config import BuildLdConfig
+from tfgen.prior.ld.build_ld import BuildSummary, ChromosomeReport, build_ld
+from tfgen.prior.ld.build_ld_config import BuildLdConfig
 
 define_flags(BuildLdConfig)
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from _command import build, define_flags, import_tensorflow, run
-from tfgen.prior.check_ld_config import CheckLdConfig
+from tfgen.prior.ld.check_ld_config import CheckLdConfig
 
 if TYPE_CHECKING:
-    from tfgen.prior.check_ld import LdCheck
+    from tfgen.prior.ld.check_ld import LdCheck
 
 define_flags(CheckLdConfig)
 
@@ -26,7 +26,7 @@ def main(values: flags.FlagValues) -> None:
     """Compares, then prints the table."""
     config = build(CheckLdConfig, values)
     import_tensorflow()
-    from tfgen.prior.check_ld import check_ld
+    from tfgen.prior.ld.check_ld import check_ld
 
     report(check_ld(config))
 

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from _command import build, define_flags, import_tensorflow, run
-from tfgen.prior.eval_config import EvalConfig
+from tfgen.prior.outputs.eval_config import EvalConfig
 
 if TYPE_CHECKING:
-    from tfgen.prior.eval import EvalSummary
+    from tfgen.prior.outputs.eval import EvalSummary
 
 define_flags(EvalConfig)
 
@@ -29,7 +29,7 @@ def main(values: flags.FlagValues) -> None:
     """Evaluates, then says what came of it."""
     config = build(EvalConfig, values)
     import_tensorflow()
-    from tfgen.prior.eval import evaluate_prior
+    from tfgen.prior.outputs.eval import evaluate_prior
 
     report(evaluate_prior(config))
 

@@ -20,8 +20,8 @@ import sys
 from absl import flags
 
 from _command import build, define_flags, run
-from tfgen.prior.features import FeatureSummary, build_features
-from tfgen.prior.features_config import FeaturesConfig
+from tfgen.prior.features.features import FeatureSummary, build_features
+from tfgen.prior.features.features_config import FeaturesConfig
 
 define_flags(FeaturesConfig)
 

@@ -18,9 +18,9 @@ from absl import flags
 
 from _command import build, define_flags, run
 from tfgen.io import format_bytes
-from tfgen.prior.fetch import FetchSummary, GroupReport, fetch_data
-from tfgen.prior.fetch_config import FetchConfig
-from tfgen.prior.recipe import Group
+from tfgen.prior.fetch.fetch import FetchSummary, GroupReport, fetch_data
+from tfgen.prior.fetch.fetch_config import FetchConfig
+from tfgen.prior.fetch.recipe import Group
 
 define_flags(FetchConfig)
 

@@ -14,9 +14,9 @@ the output, with the reason).
 from absl import flags
 
 from _command import build, define_flags, run
-from tfgen.prior.munge import MungeSummary, munge
-from tfgen.prior.munge_config import MungeConfig
-from tfgen.prior.munge_ledger import FAULTS, FILTERS
+from tfgen.prior.sumstats.munge import MungeSummary, munge
+from tfgen.prior.sumstats.munge_config import MungeConfig
+from tfgen.prior.sumstats.munge_ledger import FAULTS, FILTERS
 
 define_flags(MungeConfig)
 

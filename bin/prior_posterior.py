@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from _command import build, define_flags, import_tensorflow, run
-from tfgen.prior.posterior_config import PosteriorConfig
+from tfgen.prior.outputs.posterior_config import PosteriorConfig
 
 if TYPE_CHECKING:
-    from tfgen.prior.posterior_table import PosteriorSummary
+    from tfgen.prior.outputs.posterior_table import PosteriorSummary
 
 define_flags(PosteriorConfig)
 
@@ -28,7 +28,7 @@ def main(values: flags.FlagValues) -> None:
     """Computes, then says what came of it."""
     config = build(PosteriorConfig, values)
     import_tensorflow()
-    from tfgen.prior.posterior_table import write_posterior
+    from tfgen.prior.outputs.posterior_table import write_posterior
 
     report(write_posterior(config))
 

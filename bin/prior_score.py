@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from _command import build, define_flags, import_tensorflow, run
-from tfgen.prior.score_config import ScorePriorConfig
+from tfgen.prior.outputs.score_config import ScorePriorConfig
 
 if TYPE_CHECKING:
-    from tfgen.prior.score import ScoreSummary
+    from tfgen.prior.outputs.score import ScoreSummary
 
 define_flags(ScorePriorConfig)
 
@@ -29,7 +29,7 @@ def main(values: flags.FlagValues) -> None:
     """Scores, then says what came of it."""
     config = build(ScorePriorConfig, values)
     import_tensorflow()
-    from tfgen.prior.score import score_prior
+    from tfgen.prior.outputs.score import score_prior
 
     report(score_prior(config))
 

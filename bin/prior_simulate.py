@@ -17,7 +17,7 @@ simulated.tsv.gz.run.json. A run that was stopped or killed goes on when it is s
 from absl import flags
 
 from _command import build, define_flags, import_tensorflow, run
-from tfgen.prior.simulate_config import SimulateConfig
+from tfgen.prior.simulation.simulate_config import SimulateConfig
 
 define_flags(SimulateConfig)
 
@@ -27,7 +27,7 @@ def main(values: flags.FlagValues) -> None:
     config = build(SimulateConfig, values)
     if config.truth == "model":
         import_tensorflow()
-    from tfgen.prior.simulate import simulate_statistics
+    from tfgen.prior.simulation.simulate import simulate_statistics
 
     summary = simulate_statistics(config)
     print(

@@ -16,7 +16,7 @@ docs/prior-study.md.
 from absl import flags
 
 from _command import build, define_flags, import_tensorflow, run
-from tfgen.prior.study_config import StudyConfig
+from tfgen.prior.study.study_config import StudyConfig
 
 define_flags(StudyConfig)
 
@@ -25,7 +25,7 @@ def main(values: flags.FlagValues) -> None:
     """Runs the study, then prints its report."""
     config = build(StudyConfig, values)
     import_tensorflow()
-    from tfgen.prior.study import run_study
+    from tfgen.prior.study.study import run_study
 
     summary = run_study(config)
     print(summary.text)

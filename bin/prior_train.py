@@ -18,9 +18,9 @@ writes.
 from absl import flags
 
 from _command import build, define_flags, import_tensorflow, run
-from tfgen.prior.fit_options import FitOptions
-from tfgen.prior.head_config import HeadConfig
-from tfgen.prior.train_config import TrainConfig
+from tfgen.prior.heads.head_config import HeadConfig
+from tfgen.prior.training.fit_options import FitOptions
+from tfgen.prior.training.train_config import TrainConfig
 
 define_flags(TrainConfig, skip=("head", "fit"))
 define_flags(HeadConfig)
@@ -32,7 +32,7 @@ def main(values: flags.FlagValues) -> None:
     head, fit = build(HeadConfig, values), build(FitOptions, values)
     config = build(TrainConfig, values, head=head, fit=fit)
     import_tensorflow()
-    from tfgen.prior.train import train_prior
+    from tfgen.prior.training.train import train_prior
 
     summary = train_prior(config)
     for trait in summary.traits:

@@ -26,6 +26,7 @@ DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PRIOR = re.compile(r"^python bin/(prior_\w+|world_gwas)\.py ")
 COMMAND = re.compile(r"(?:^|(?<=[\s`/]))([a-z][a-z_]*\.py)((?:\s+\\?\n?\s*--[^\s`|]+)+)")
+MODULE = re.compile(r"\btfgen(?:\.[a-z]\w*)+(?:\.[A-Z]\w*)?")
 NAMED_DOCUMENT = re.compile(r"\bdocs/[\w-]+\.md\b")
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:)([^)#]+)[^)]*\)")
 
@@ -247,3 +248,17 @@ def test_documents_that_the_code_names_exist():
     }
     assert named
     assert [pair for pair in sorted(named) if not (ROOT / pair[1]).exists()] == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_modules_and_names_in_documents_exist(path):
+    for name in MODULE.findall(path.read_text("utf-8")):
+        whole = ROOT.joinpath(*name.split("."))
+        if whole.is_dir() or whole.with_suffix(".py").is_file():
+            continue
+        module, _, member = name.rpartition(".")
+        folder = ROOT.joinpath(*module.split("."))
+        files = [folder.with_suffix(".py"), folder / "__init__.py"]
+        texts = [file.read_text("utf-8") for file in files if file.is_file()]
+        defined = rf"^(?:def|class) {member}\b|^    \"{member}\",|^{member}\b"
+        assert any(re.search(defined, text, re.MULTILINE) for text in texts), name

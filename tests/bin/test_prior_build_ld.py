@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from prior.ld_toys import correlation, haplotypes, variants, write_plink, write_window
-from tfgen.prior.ld_store import LdStore
+from tfgen.prior.ld.ld_store import LdStore
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = ROOT / "bin" / "prior_build_ld.py"

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prior.test_score import read
+from prior.outputs.test_score import read
 from prior.trained_toys import shared_study, train
-from tfgen.prior.munged import MungedStats, read_munged, write_munged
+from tfgen.prior.sumstats.munged import MungedStats, read_munged, write_munged
 
 BIN = Path(__file__).resolve().parents[2] / "bin"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from prior.loopback import serving
-from tfgen.prior.recipe import recipe
+from tfgen.prior.fetch.recipe import recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = ROOT / "bin" / "prior_fetch.py"

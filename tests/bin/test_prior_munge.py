@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from prior.sumstats_files import FILES, PANEL, write
-from tfgen.prior.munged import read_munged
+from tfgen.prior.sumstats.munged import read_munged
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = ROOT / "bin" / "prior_munge.py"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from prior.small_stores import write_stores
-from tfgen.prior.munged import read_munged
+from tfgen.prior.sumstats.munged import read_munged
 
 BINARY = Path(__file__).resolve().parents[2] / "bin" / "prior_simulate.py"
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from tfgen.errors import TfgenError
 from tfgen.io import RunReport, atomic, pieces
-from tfgen.prior import build_ld as module
-from tfgen.prior.build_ld_config import BuildLdConfig
-from tfgen.prior.panel_input import PanelInput
+from tfgen.prior.ld import build_ld as module
+from tfgen.prior.ld.build_ld_config import BuildLdConfig
+from tfgen.prior.ld.panel_input import PanelInput
 
 
 def dying(function, passes):

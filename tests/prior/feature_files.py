@@ -7,7 +7,7 @@ import numpy as np
 import pyBigWig
 
 from tfgen.genome import VariantTable
-from tfgen.prior.ld_block import BlockInfo, LdBlock
+from tfgen.prior.ld.ld_block import BlockInfo, LdBlock
 
 
 def table(*rows, af=None):

@@ -14,8 +14,8 @@ from pathlib import Path
 from tfgen.errors import TfgenError
 from tfgen.io import RunReport
 from tfgen.io.pieces import PartialRun
-from tfgen.prior import feature_store, features
-from tfgen.prior.features_config import FeaturesConfig
+from tfgen.prior.features import feature_store, features
+from tfgen.prior.features.features_config import FeaturesConfig
 
 
 def dying(function, passes, after=False):

@@ -15,9 +15,9 @@ from pathlib import Path
 from tfgen.errors import TfgenError
 from tfgen.io import RunReport, download
 from tfgen.io.remote import WebClient
-from tfgen.prior import fetch
-from tfgen.prior.fetch_config import FetchConfig
-from tfgen.prior.fetch_manifest import Manifest
+from tfgen.prior.fetch import fetch
+from tfgen.prior.fetch.fetch_config import FetchConfig
+from tfgen.prior.fetch.fetch_manifest import Manifest
 
 
 def die():

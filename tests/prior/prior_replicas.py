@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from prior.prior_toys import CONFIGS, features, prior, rows, without_dropout
-from tfgen.prior.saved_prior import load_prior, prior_card, save_prior
+from tfgen.prior.heads.saved_prior import load_prior, prior_card, save_prior
 
 RATE = 1e-3
 

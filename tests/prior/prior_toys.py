@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from tfgen.prior.head_config import FeatureShape, HeadConfig, TraitScale
-from tfgen.prior.prior_model import build_prior
-from tfgen.prior.standardise import Standardiser
+from tfgen.prior.heads.head_config import FeatureShape, HeadConfig, TraitScale
+from tfgen.prior.heads.prior_model import build_prior
+from tfgen.prior.heads.standardise import Standardiser
 
 SHAPE = FeatureShape(("coding", "conserved", "score"), ("dnase", "h3k27ac"), 16)
 SCALARS = FeatureShape(SHAPE.annotation_names)

@@ -23,7 +23,7 @@ def main(mode, output, objective, *workers):
         )
     import tensorflow as tf
 
-    from tfgen.prior.distribution import make_strategy
+    from tfgen.prior.training.distribution import make_strategy
 
     tf.config.experimental.enable_tensor_float_32_execution(False)
     if mode == "two":
@@ -35,9 +35,9 @@ def main(mode, output, objective, *workers):
     strategy = make_strategy(name)
 
     from prior.small_fits import draw, make_model
-    from tfgen.prior.em import EmFit
-    from tfgen.prior.fit import Fit, FitData
-    from tfgen.prior.fit_options import FitOptions
+    from tfgen.prior.training.em import EmFit
+    from tfgen.prior.training.fit import Fit, FitData
+    from tfgen.prior.training.fit_options import FitOptions
 
     source = draw(6, n=40, people=30)
     with strategy.scope():

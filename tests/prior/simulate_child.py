@@ -12,9 +12,10 @@ import sys
 from pathlib import Path
 
 from tfgen.io import RunReport, pieces
-from tfgen.prior import munged, truth_table
-from tfgen.prior import simulate as module
-from tfgen.prior.simulate_config import SimulateConfig
+from tfgen.prior.simulation import simulate as module
+from tfgen.prior.simulation import truth_table
+from tfgen.prior.simulation.simulate_config import SimulateConfig
+from tfgen.prior.sumstats import munged
 
 
 def dying(function, passes):

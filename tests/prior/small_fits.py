@@ -3,10 +3,10 @@
 import numpy as np
 
 from prior.small_blocks import panel_ld
-from tfgen.prior.block_data import BlockData, MemoryBlocks, TraitRows
-from tfgen.prior.head_config import FeatureShape, HeadConfig, TraitScale
-from tfgen.prior.prior_model import build_prior
-from tfgen.prior.standardise import Standardiser
+from tfgen.prior.heads.head_config import FeatureShape, HeadConfig, TraitScale
+from tfgen.prior.heads.prior_model import build_prior
+from tfgen.prior.heads.standardise import Standardiser
+from tfgen.prior.training.block_data import BlockData, MemoryBlocks, TraitRows
 
 NAMES = ("a", "b", "c")
 

@@ -4,10 +4,10 @@ import numpy as np
 
 from prior.small_blocks import panel_ld
 from tfgen.genome import VariantTable
-from tfgen.prior.feature_store import FeatureSchema, write_feature_store
-from tfgen.prior.ld_block import BlockInfo, LdBlock
-from tfgen.prior.ld_store_writer import save_ld_store
-from tfgen.prior.munged import MungedStats, write_munged
+from tfgen.prior.features.feature_store import FeatureSchema, write_feature_store
+from tfgen.prior.ld.ld_block import BlockInfo, LdBlock
+from tfgen.prior.ld.ld_store_writer import save_ld_store
+from tfgen.prior.sumstats.munged import MungedStats, write_munged
 
 N_EFF = 100_000
 NAMES = ("a", "b", "c")

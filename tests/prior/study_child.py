@@ -13,9 +13,9 @@ from pathlib import Path
 
 from tfgen.errors import TfgenError
 from tfgen.io import Progress
-from tfgen.prior import study as module
-from tfgen.prior.study_config import StudyConfig
-from tfgen.prior.study_records import Records
+from tfgen.prior.study import study as module
+from tfgen.prior.study.study_config import StudyConfig
+from tfgen.prior.study.study_records import Records
 
 
 def main():

@@ -1,9 +1,9 @@
 """Small studies: a panel of two contigs, few epochs."""
 
 from prior.small_stores import make_blocks
-from tfgen.prior.ld_store_writer import save_ld_store
-from tfgen.prior.study_config import StudyConfig
-from tfgen.prior.study_records import FitRecord, Reference, StudyResults, keys
+from tfgen.prior.ld.ld_store_writer import save_ld_store
+from tfgen.prior.study.study_config import StudyConfig
+from tfgen.prior.study.study_records import FitRecord, Reference, StudyResults, keys
 
 
 def write_ld(folder, **options):

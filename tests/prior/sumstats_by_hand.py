@@ -4,8 +4,8 @@ import numpy as np
 
 from tfgen.genome import VariantTable
 from tfgen.io import RejectLog
-from tfgen.prior.munge_ledger import Ledger
-from tfgen.prior.sumstats_records import SumstatsRecords
+from tfgen.prior.sumstats.munge_ledger import Ledger
+from tfgen.prior.sumstats.sumstats_records import SumstatsRecords
 
 
 def table(*rows):

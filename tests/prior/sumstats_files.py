@@ -5,9 +5,9 @@ import math
 
 import numpy as np
 
-from tfgen.prior.munge import munge
-from tfgen.prior.munge_config import MungeConfig
-from tfgen.prior.munged import read_munged
+from tfgen.prior.sumstats.munge import munge
+from tfgen.prior.sumstats.munge_config import MungeConfig
+from tfgen.prior.sumstats.munged import read_munged
 
 # id, chromosome, position, effect allele, other allele, frequency of the former, beta, se
 VARIANTS = [

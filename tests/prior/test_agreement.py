@@ -9,12 +9,12 @@ import pytest
 import tensorflow as tf
 
 from prior.small_fits import draw, make_model
-from tfgen.prior.em import EmFit
 from tfgen.prior.evaluation import score_blocks
-from tfgen.prior.fit import Fit, FitData
-from tfgen.prior.fit_options import FitOptions
-from tfgen.prior.fit_state import CONVERGED_GAIN, gain_to_come
 from tfgen.prior.linear_fit import fit_log_linear
+from tfgen.prior.training.em import EmFit
+from tfgen.prior.training.fit import Fit, FitData
+from tfgen.prior.training.fit_options import FitOptions
+from tfgen.prior.training.fit_state import CONVERGED_GAIN, gain_to_come
 
 N_BLOCKS, N = 24, 100
 TOLERANCE = 1e-3  # of the log-likelihood ratio

@@ -3,8 +3,8 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from prior.small_fits import draw
-from tfgen.prior.block_data import BlockData, MemoryBlocks, TraitRows
 from tfgen.prior.evaluation import BlockScores, score_blocks
+from tfgen.prior.training.block_data import BlockData, MemoryBlocks, TraitRows
 
 SIGMA = (1.2, 0.8)
 

@@ -6,7 +6,7 @@ import pytest
 from prior.small_blocks import Toy, ar_ld, panel_ld, toy, whiten
 from tfgen.errors import InputMismatchError
 from tfgen.genome import VariantTable
-from tfgen.prior.ld_block import BlockInfo, LdBlock
+from tfgen.prior.ld.ld_block import BlockInfo, LdBlock
 from tfgen.prior.projection import observed_ld, project
 
 

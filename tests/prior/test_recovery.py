@@ -13,17 +13,17 @@ from scipy.stats import binom, chi2, norm
 
 from prior.small_blocks import ar_ld, panel_ld, toy, whiten
 from prior.small_fits import draw, make_model
-from tfgen.prior.block_data import MemoryBlocks
-from tfgen.prior.build_ld_config import BuildLdConfig
 from tfgen.prior.evaluation import score_blocks
-from tfgen.prior.fit import Fit, FitData
-from tfgen.prior.fit_options import FitOptions
-from tfgen.prior.ld_block import quantise
+from tfgen.prior.ld.build_ld_config import BuildLdConfig
+from tfgen.prior.ld.ld_block import quantise
+from tfgen.prior.ld.panel_input import PanelInput
 from tfgen.prior.likelihood import block_llr, block_nll, block_terms
 from tfgen.prior.linear_fit import fit_log_linear
-from tfgen.prior.objectives import TraitTensors, ldsr_terms
-from tfgen.prior.panel_input import PanelInput
 from tfgen.prior.posterior import block_posterior
+from tfgen.prior.training.block_data import MemoryBlocks
+from tfgen.prior.training.fit import Fit, FitData
+from tfgen.prior.training.fit_options import FitOptions
+from tfgen.prior.training.objectives import TraitTensors, ldsr_terms
 
 LEVELS = (0.5, 0.9, 0.95)
 

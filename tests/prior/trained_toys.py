@@ -14,13 +14,13 @@ import numpy as np
 
 from prior.small_blocks import panel_ld
 from tfgen.genome import VariantTable
-from tfgen.prior.feature_store import FeatureSchema, write_feature_store
-from tfgen.prior.fit_options import FitOptions
-from tfgen.prior.head_config import HeadConfig
-from tfgen.prior.ld_block import BlockInfo, LdBlock
-from tfgen.prior.ld_store_writer import save_ld_store
-from tfgen.prior.munged import MungedStats, write_munged
-from tfgen.prior.train_config import TrainConfig
+from tfgen.prior.features.feature_store import FeatureSchema, write_feature_store
+from tfgen.prior.heads.head_config import HeadConfig
+from tfgen.prior.ld.ld_block import BlockInfo, LdBlock
+from tfgen.prior.ld.ld_store_writer import save_ld_store
+from tfgen.prior.sumstats.munged import MungedStats, write_munged
+from tfgen.prior.training.fit_options import FitOptions
+from tfgen.prior.training.train_config import TrainConfig
 
 CHROMS = ("20", "21", "22")
 N_BLOCKS, N, FLANK = 4, 60, 10
@@ -150,7 +150,7 @@ def make_study(folder, seed=0, sigma=1.0, strength=3.0, mean_log_f=0.5):
 
 def train(study, name, folds="chrom", traits=("height",), features=True, **options):
     """Trains a small prior into the folder of the study, unless it is there."""
-    from tfgen.prior.train import train_prior
+    from tfgen.prior.training.train import train_prior
 
     output = study.folder / name
     if not output.exists():

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from tfgen.errors import InputFormatError, OutputError, UnsupportedInputError
-from tfgen.prior.build_ld import build_ld
-from tfgen.prior.build_ld_config import BuildLdConfig
-from tfgen.prior.feature_store import FeatureStore
-from tfgen.prior.features import build_features
-from tfgen.prior.features_config import FeaturesConfig
-from tfgen.prior.ld_store import LdStore
-from tfgen.prior.munge import munge
-from tfgen.prior.munge_config import MungeConfig
+from tfgen.prior.features.feature_store import FeatureStore
+from tfgen.prior.features.features import build_features
+from tfgen.prior.features.features_config import FeaturesConfig
+from tfgen.prior.ld.build_ld import build_ld
+from tfgen.prior.ld.build_ld_config import BuildLdConfig
+from tfgen.prior.ld.ld_store import LdStore
 from tfgen.prior.projection import project
-from tfgen.prior.traits import read_traits
+from tfgen.prior.sumstats.munge import munge
+from tfgen.prior.sumstats.munge_config import MungeConfig
+from tfgen.prior.training.traits import read_traits
 from tfgen.synthetic.gwas import GwasWorld, make_gwas_world
 from tfgen.synthetic.gwas_config import QUICK
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfgen.errors import NumericalError
-from tfgen.prior.block_data import BlockSource
+from tfgen.prior.training.block_data import BlockSource
 
 LOWEST_LOG_F = -25.0
 """Where log f stops when the data show no effects."""

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfgen.prior.block_data import BlockData, BlockSource
 from tfgen.prior.likelihood import Tensor, block_terms
+from tfgen.prior.training.block_data import BlockData, BlockSource
 
 Doubles = npt.NDArray[np.float64]
 LogF = Callable[[BlockData], Doubles]

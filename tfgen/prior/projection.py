@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfgen.errors import InputMismatchError
-from tfgen.prior.ld_block import LdBlock
+from tfgen.prior.ld.ld_block import LdBlock
 
 EPS = 1e-4  # eigenvalues below are noise, whatever the store kept
 

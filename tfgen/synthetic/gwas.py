@@ -15,9 +15,9 @@ import numpy as np
 
 from tfgen.errors import InputFormatError, UnsupportedInputError
 from tfgen.io import Progress, RunReport, new_directory, require_free_space, write_json
-from tfgen.prior.head_config import FeatureShape
-from tfgen.prior.truth_table import TruthTable, read_truth, write_truth
-from tfgen.prior.truths import TruthSpec, fit_truth
+from tfgen.prior.heads.head_config import FeatureShape
+from tfgen.prior.simulation.truth_table import TruthTable, read_truth, write_truth
+from tfgen.prior.simulation.truths import TruthSpec, fit_truth
 from tfgen.synthetic.gwas_chromosome import FEATURES, Chromosome, draw_chromosome, draw_z
 from tfgen.synthetic.gwas_config import GwasConfig
 from tfgen.synthetic.gwas_files import (

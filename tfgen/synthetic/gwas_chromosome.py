@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfgen.genome import VariantTable
-from tfgen.prior.truths import TruthInputs
+from tfgen.prior.simulation.truths import TruthInputs
 from tfgen.synthetic.gwas_config import GwasConfig
 from tfgen.synthetic.haplotype_panel import panel_genotypes
 

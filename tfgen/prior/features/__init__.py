@@ -1,0 +1,1 @@
+"""Features of variants: sources, and the store they are kept in."""

@@ -1,0 +1,1 @@
+"""Networks from features to the prior variance, and how they are kept."""

@@ -1,0 +1,1 @@
+"""LD: blocks, whitening, the store, and whether z-scores belong to it."""

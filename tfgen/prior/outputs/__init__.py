@@ -1,0 +1,1 @@
+"""What a trained prior is worth, and what it says of variants."""

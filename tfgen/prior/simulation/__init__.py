@@ -1,0 +1,1 @@
+"""Known truths and z-scores drawn from them."""

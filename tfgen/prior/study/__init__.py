@@ -1,0 +1,1 @@
+"""The study of when larger priors help."""

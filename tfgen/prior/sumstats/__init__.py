@@ -1,0 +1,1 @@
+"""Summary statistics: read, checked, filtered and brought to the alleles of a panel."""

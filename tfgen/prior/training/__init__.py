@@ -1,0 +1,1 @@
+"""Fits a prior to blocks of LD, on one device or many."""
