@@ -22,6 +22,7 @@ def small(folder, **options):
         "held_out_share": 0.3,
         "truths": ("ushape",),
         "mean_f": (0.5,),
+        "control_mean_f": (),
         "seeds": 2,
         "n_features": 4,
         "hidden": (8,),

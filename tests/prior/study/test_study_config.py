@@ -34,7 +34,7 @@ def test_settings_without_a_meaning_are_refused(options, words):
 
 
 def test_every_seed_has_every_truth_and_mean_before_the_next_begins():
-    settings = config(seeds=2, mean_f=(0.2, 2.0)).settings
+    settings = config(seeds=2, mean_f=(0.2, 2.0), control_mean_f=()).settings
     assert settings[:4] == (
         Setting("ushape", 0.2, 0),
         Setting("ushape", 2.0, 0),
@@ -42,6 +42,16 @@ def test_every_seed_has_every_truth_and_mean_before_the_next_begins():
         Setting("linear", 2.0, 0),
     )
     assert [setting.seed for setting in settings] == [0] * 4 + [1] * 4
+
+
+def test_the_control_has_means_of_its_own():
+    settings = config(seeds=1, mean_f=(0.2, 2.0), control_mean_f=(0.5,)).settings
+    assert settings == (
+        Setting("ushape", 0.2, 0),
+        Setting("ushape", 2.0, 0),
+        Setting("linear", 0.5, 0),
+    )
+    assert config(quick=True).effective.means_of("linear") == (0.5,)
 
 
 def test_equal_widths_are_no_fault_and_all_fits_are_counted():

@@ -15,7 +15,7 @@ ARCHITECTURES = ("linear", "mlp")
 OBJECTIVES = ("mll", "ldsr")
 
 _LEAST_FEATURES = 3  # one with the U, two that interact
-_QUICK = {"seeds": 3, "mean_f": (0.5,), "epochs": 8}
+_QUICK = {"seeds": 3, "mean_f": (0.5,), "control_mean_f": (), "epochs": 8}
 
 
 def _setting(help_text: str, *default: Any, **bounds: Any) -> Any:
@@ -80,6 +80,9 @@ class StudyConfig:
     mean_f: tuple[float, ...] = _setting(
         "Mean prior variances on the z scale.", (0.02, 0.2, 0.5, 2.0)
     )
+    control_mean_f: tuple[float, ...] = _setting(
+        "Means at which the control (linear) is drawn; all of --mean_f if empty.", (0.5,)
+    )
     seeds: int = _setting("Simulated data sets for each truth and mean.", 10, lower=1)
     sd: float = _setting("Standard deviation of the true log f over variants.", 1.0)
     n_features: int = _setting(
@@ -116,7 +119,7 @@ class StudyConfig:
             values = getattr(self, name)
             if not values or (len(set(values)) < len(values) and name != "hidden"):
                 raise UsageError(f"{name} is {values}; expected one or more, none of them twice")
-        for name in ("mean_f", "rates", "hidden"):
+        for name in ("mean_f", "control_mean_f", "rates", "hidden"):
             if not all(0 < value < math.inf for value in getattr(self, name)):
                 raise UsageError(f"{name} is {getattr(self, name)}; expected numbers above 0")
         if not 0 < self.sd < math.inf:
@@ -148,8 +151,12 @@ class StudyConfig:
             Setting(truth, mean_f, seed)
             for seed in range(self.seeds)
             for truth in self.truths
-            for mean_f in self.mean_f
+            for mean_f in self.means_of(truth)
         )
+
+    def means_of(self, truth: str) -> tuple[float, ...]:
+        """Mean prior variances at which a truth is drawn."""
+        return self.control_mean_f or self.mean_f if truth == "linear" else self.mean_f
 
     @property
     def fits_per_setting(self) -> int:
@@ -159,8 +166,8 @@ class StudyConfig:
     def deciding(self) -> dict[str, Any]:
         """The settings that decide the results, in the types of JSON, but for the LD."""
         names = (
-            *("truths", "mean_f", "seeds", "sd", "n_features", "hidden", "rates", "epochs"),
-            *("patience", "blocks_per_step", "test_chrom", "held_out_share"),
+            *("truths", "mean_f", "control_mean_f", "seeds", "sd", "n_features", "hidden"),
+            *("rates", "epochs", "patience", "blocks_per_step", "test_chrom", "held_out_share"),
         )
         values = {name: getattr(self, name) for name in names}
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}

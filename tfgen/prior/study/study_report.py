@@ -170,7 +170,7 @@ def _groups(results: StudyResults) -> list[tuple[str, float, list[Setting]]]:
     return [
         (truth, mean_f, [s for s in config.settings if (s.truth, s.mean_f) == (truth, mean_f)])
         for truth in config.truths
-        for mean_f in config.mean_f
+        for mean_f in config.means_of(truth)
     ]
 
 
