@@ -26,6 +26,7 @@ LEAST_START = 1e-4
 _LOG_2PI = math.log(2.0 * math.pi)
 _MAX_STEPS = 200
 _TOLERANCE = 1e-10
+_FLAT = 1e-13
 
 Doubles = npt.NDArray[np.float64]
 
@@ -137,8 +138,11 @@ def _search(
             inner += 1e-12 * np.trace(inner) * np.eye(len(inner)) + 1e-300 * np.eye(len(inner))
             step[active] = -np.clip(np.linalg.solve(inner, gradient[active]), -2.0, 2.0)
         moved = _line_search(x, step, best, values, squares)
-        if moved is None or np.abs(moved[0] - x).max() < _TOLERANCE:
-            return (x if moved is None else moved[0]), information
+        if moved is None:
+            return x, information
+        # Along a ridge the likelihood stands still before the parameters do.
+        if np.abs(moved[0] - x).max() < _TOLERANCE or best - moved[1] < _FLAT * abs(best):
+            return moved[0], information
         x, best = moved
     raise NumericalError("the constant prior did not converge; check the z-scores and the LD")
 

@@ -101,6 +101,6 @@ class GwasConfig:
 
 
 QUICK = dataclasses.replace(
-    GwasConfig(), chromosomes=2, variants=240, block_variants=60, people=300, founders=60
+    GwasConfig(), chromosomes=4, variants=600, block_variants=100, people=400, founders=80
 )
-"""A world for tests: a second to make."""
+"""A world for a first look: a second to make, and enough of it that a prior can be learned."""

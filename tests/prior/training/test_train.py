@@ -203,6 +203,17 @@ def test_what_does_not_converge_or_help_is_said(stores, tmp_path):
     assert np.isfinite(summary.folds[0].held_out_nll)
     summary = train_prior(config(folder, tmp_path / "q", folds="none", fit={"epochs": 1}))
     assert "still falling after 1 epochs" in " ".join(summary.warnings)
+    assert summary.folds[0].clipped == 0
+
+
+def test_variants_at_the_limit_of_the_head_are_counted(stores, tmp_path):
+    folder, *_ = stores
+    # N / M is 312, so that f of about 0.6, where training starts, has an h of -6.25.
+    fit = {"learning_rate": 0.1, "epochs": 6, "patience": 0}
+    head = {"clip": 6.4}
+    summary = train_prior(config(folder, tmp_path / "q", folds="none", head=head, fit=fit))
+    assert summary.folds[0].clipped > 0.01
+    assert "of the variants lies at its limit" in " ".join(summary.warnings)
 
 
 def test_a_trait_without_the_variants_of_the_store_stops_the_run(stores, tmp_path):

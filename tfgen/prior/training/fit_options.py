@@ -94,7 +94,7 @@ class FitOptions:
     weight_decay: float = _setting("Decoupled weight decay.", 0.0)
     patience: int = _setting(
         "Epochs without a better held-out likelihood after which training stops; 0 never stops.",
-        8,
+        20,
     )
     min_gain: float = _setting("Smallest gain per 1,000 z-scores that counts as better.", 0.0)
     micro_batch: int = _setting(

@@ -50,6 +50,9 @@ from tfgen.prior.training.train_config import TrainConfig
 from tfgen.prior.training.training_log import EventLog, write_log
 from tfgen.prior.training.traits import Trait, parse_traits, read_traits
 
+MOST_CLIPPED = 0.001
+"""Share of clipped variants above which a run warns."""
+
 
 @dataclass(frozen=True)
 class FoldSummary:
@@ -67,6 +70,7 @@ class FoldSummary:
         sigma: Noise of every trait.
         faults: Matrices that needed jitter or solves that did not converge.
         converged: Whether more epochs would hardly lower the objective, or patience ended it.
+        clipped: Share of the training variants whose f lies at the limit of the head.
     """
 
     name: str
@@ -80,6 +84,7 @@ class FoldSummary:
     sigma: tuple[float, ...]
     faults: int
     converged: bool
+    clipped: float
 
 
 @dataclass(frozen=True)
@@ -215,7 +220,7 @@ def _train(job: _Job, stack: ExitStack, report: RunReport) -> TrainSummary:
     for fold in folds:
         result, model = _fit_fold(job, fold, progress, fold.name in done)
         records.append((fold.name, result.records))
-        summaries.append(_summary(fold, result))
+        summaries.append(_summary(fold, result, _clipped(job, fold, model)))
         solver = result.solver
         n_parameters = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
     warnings = _warnings(job, summaries)
@@ -339,7 +344,7 @@ def _draw(path: Path, records: list[tuple[str, tuple[EpochRecord, ...]]]) -> Non
         save_figure(prior_training_curves(curves), path)
 
 
-def _summary(fold: Fold, result: FitResult) -> FoldSummary:
+def _summary(fold: Fold, result: FitResult, clipped: float) -> FoldSummary:
     return FoldSummary(
         name=fold.name,
         n_training=len(fold.training),
@@ -352,7 +357,22 @@ def _summary(fold: Fold, result: FitResult) -> FoldSummary:
         sigma=tuple(float(np.exp(x)) for x in result.log_sigma),
         faults=sum(record.faults for record in result.records),
         converged=result.converged or result.stopped_early,
+        clipped=clipped,
     )
+
+
+def _clipped(job: _Job, fold: Fold, model: PriorModel) -> float:
+    """Share of the training variants whose f does not answer to the network."""
+    if job.config.head.arch == "constant":
+        return 0.0
+    clipped = total = 0
+    width = job.config.fit.micro_batch
+    for index in fold.training:
+        data = job.source.read(index)
+        for start in range(0, data.n, width):
+            clipped += int(model.count_clipped(data.inputs(start, start + width)).sum())
+        total += data.n * len(job.traits)
+    return clipped / total
 
 
 def _warnings(job: _Job, folds: list[FoldSummary]) -> tuple[str, ...]:
@@ -366,6 +386,11 @@ def _warnings(job: _Job, folds: list[FoldSummary]) -> tuple[str, ...]:
         if fold.faults:
             lines.append(
                 f"fold {fold.name}: {fold.faults} solves needed jitter or did not converge"
+            )
+        if fold.clipped > MOST_CLIPPED:
+            lines.append(
+                f"fold {fold.name}: log f of {fold.clipped:.1%} of the variants lies at its limit, "
+                "where nothing is learned; raise --clip or lower --learning_rate"
             )
         if fold.epochs and not fold.best_epoch:
             lines.append(
