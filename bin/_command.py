@@ -22,13 +22,28 @@ import textwrap
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import NoReturn
 
 from absl import flags
 
 from _flags import build, define_flags
 
+_USAGE, _INTERNAL, _BROKEN_PIPE, _INTERRUPTED = 2, 1, 141, 130
+
 __all__ = ["build", "define_flags", "import_tensorflow", "run"]
+
+
+def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Ctrl-C while modules are still imported ends as later: with one line."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("error: interrupted", file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(_INTERRUPTED)
+    sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _report
 
 _ROOT = Path(__file__).resolve().parent.parent
 if (_ROOT / "tfgen" / "__init__.py").is_file():
@@ -37,7 +52,6 @@ if (_ROOT / "tfgen" / "__init__.py").is_file():
 
 flags.DEFINE_boolean("debug", False, "Show the traceback of an error.")
 
-_USAGE, _INTERNAL, _BROKEN_PIPE, _INTERRUPTED = 2, 1, 141, 130
 _WIDTH = 96
 
 
@@ -83,6 +97,8 @@ def import_tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+        # Blocks come in many sizes; that functions are traced again says nothing to the user.
+        tf.get_logger().setLevel("ERROR")
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)

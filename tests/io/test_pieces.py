@@ -47,7 +47,8 @@ def path_of(tmp_path, start):
 def test_a_new_run_has_no_pieces(tmp_path):
     folder = run(tmp_path)
     assert folder.open(overwrite=False) == []
-    assert json.loads((tmp_path / "scores.h5.partial/run.json").read_text()) == ATTRIBUTES
+    content = json.loads((tmp_path / "scores.h5.partial/run.json").read_text())
+    assert content == {"unfinished": "scores.h5", "attributes": ATTRIBUTES}
 
 
 def test_pieces_are_found_again(tmp_path):
@@ -90,17 +91,25 @@ def test_a_run_with_other_settings_is_refused_by_name(tmp_path, changes, message
 def test_an_unreadable_run_json_is_refused(tmp_path, content):
     folder = filled(tmp_path, (0, 4)).folder
     (folder / "run.json").write_text(content)
-    with pytest.raises(OutputError, match=r"its run.json cannot be read"):
-        run(tmp_path).open(overwrite=False)
-    assert run(tmp_path).open(overwrite=True) == []
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match="holds something else than the unfinished part of"):
+            run(tmp_path).open(overwrite=overwrite)
+    assert path_of(tmp_path, 0).exists()
 
 
-def test_a_folder_without_run_json_is_begun_anew(tmp_path):
+def test_a_folder_of_somebody_else_is_never_touched(tmp_path):
     folder = filled(tmp_path, (0, 4)).folder
     (folder / "run.json").unlink()
     (folder / "sub").mkdir()
+    with pytest.raises(OutputError, match="scores.h5.partial: exists and holds something else"):
+        run(tmp_path).open(overwrite=True)
+    assert (folder / "sub").exists()
+
+
+def test_an_empty_folder_is_taken(tmp_path):
+    # What a run leaves that is killed between its first two steps, or its last two.
+    (tmp_path / "scores.h5.partial").mkdir()
     assert run(tmp_path).open(overwrite=False) == []
-    assert [path.name for path in folder.iterdir()] == ["run.json"]
 
 
 def test_a_file_in_the_place_of_the_folder_is_named(tmp_path):
@@ -174,8 +183,10 @@ def test_names_that_the_folder_needs_itself_are_refused(tmp_path, name):
 
 def test_lists_and_text_of_any_kind_are_attributes(tmp_path):
     settings = {"names": ("a", "caf\udce9"), "levels": [1, 2]}
-    PartialRun(tmp_path / "a", settings).open(overwrite=False)
-    assert PartialRun(tmp_path / "a", settings).open(overwrite=False) == []
+    first = PartialRun(tmp_path / "a", settings)
+    first.open(overwrite=False)
+    first.save(RowRange(0, 1), {"x": [1]})
+    assert PartialRun(tmp_path / "a", settings).open(overwrite=False) == [RowRange(0, 1)]
     with pytest.raises(OutputError, match=r"levels was \[1, 2\], now \[1\]"):
         PartialRun(tmp_path / "a", {**settings, "levels": [1]}).open(overwrite=False)
 

@@ -32,6 +32,28 @@ def test_work_with_other_settings_is_refused_or_discarded(tmp_path):
     assert not (tmp_path / "model.partial" / "state.npz").exists()
 
 
+def test_settings_within_settings_are_named(tmp_path):
+    folder(tmp_path, inputs={"bed": "7" * 64, "bim": "b"}).take_up(overwrite=False)
+    (tmp_path / "model.partial" / "state.npz").write_bytes(b"12")
+    with pytest.raises(OutputError, match=r"inputs.bed was 777777777777\.\.\., now 8; inputs.bim"):
+        folder(tmp_path, inputs={"bed": "8", "bim": "c"}).take_up(overwrite=False)
+
+
+def test_a_run_that_failed_before_any_work_may_be_begun_with_other_settings(tmp_path):
+    folder(tmp_path).take_up(overwrite=False)
+    assert not folder(tmp_path, seed=2).take_up(overwrite=False)
+    assert folder(tmp_path, seed=2).take_up(overwrite=False)
+
+
+def test_a_finished_output_of_that_name_is_not_ours(tmp_path):
+    (tmp_path / "model.partial").mkdir()
+    (tmp_path / "model.partial" / "run.json").write_text('{"command": "prior_build_ld"}')
+    (tmp_path / "model.partial" / "chr1.h5").write_bytes(b"12")
+    with pytest.raises(OutputError, match="holds something else than the unfinished part of model"):
+        folder(tmp_path).take_up(overwrite=True)
+    assert (tmp_path / "model.partial" / "chr1.h5").exists()
+
+
 def test_the_folder_goes_at_the_end(tmp_path):
     work = folder(tmp_path)
     work.take_up(overwrite=False)

@@ -36,7 +36,8 @@ def main(mode, output, objective, *workers):
 
     from prior.small_fits import draw, make_model
     from tfgen.prior.training.em import EmFit
-    from tfgen.prior.training.fit import Fit, FitData
+    from tfgen.prior.training.fit import Fit
+    from tfgen.prior.training.fit_loop import FitData
     from tfgen.prior.training.fit_options import FitOptions
 
     source = draw(6, n=40, people=30)

@@ -12,7 +12,8 @@ from prior.small_fits import draw, make_model
 from tfgen.prior.evaluation import score_blocks
 from tfgen.prior.linear_fit import fit_log_linear
 from tfgen.prior.training.em import EmFit
-from tfgen.prior.training.fit import Fit, FitData
+from tfgen.prior.training.fit import Fit
+from tfgen.prior.training.fit_loop import FitData
 from tfgen.prior.training.fit_options import FitOptions
 from tfgen.prior.training.fit_state import CONVERGED_GAIN, gain_to_come
 

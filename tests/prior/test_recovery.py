@@ -21,7 +21,8 @@ from tfgen.prior.likelihood import block_llr, block_nll, block_terms
 from tfgen.prior.linear_fit import fit_log_linear
 from tfgen.prior.posterior import block_posterior
 from tfgen.prior.training.block_data import MemoryBlocks
-from tfgen.prior.training.fit import Fit, FitData
+from tfgen.prior.training.fit import Fit
+from tfgen.prior.training.fit_loop import FitData
 from tfgen.prior.training.fit_options import FitOptions
 from tfgen.prior.training.objectives import TraitTensors, ldsr_terms
 
@@ -196,7 +197,7 @@ def test_windows_of_one_observed_variant_agree_with_ld_score_regression():
             Q, P, _ = whiten(R, np.array([j]))
             slope += block_terms(logf, np.float64(log_sigma), Q, P @ z[[j]]).d_logf.numpy()
         empty = np.zeros(0)
-        trait = TraitTensors(empty, empty, 0, tf.constant(R), tf.constant(z), empty, empty)
+        trait = TraitTensors(empty, empty, 0, tf.constant(R), tf.constant(z))
         terms = ldsr_terms(logf[:, None], np.array([log_sigma]), [trait], np.array([0.5]))
         if factor == 1.0:
             np.testing.assert_allclose(slope, 0, atol=1e-12)

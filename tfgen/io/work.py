@@ -14,6 +14,7 @@ from tfgen.io.atomic import write_json
 
 RUN_JSON = "run.json"
 _N_EXAMPLES = 3
+_UNFINISHED = "unfinished"  # marks our run.json, among all files of this name
 
 
 class WorkFolder:
@@ -31,6 +32,7 @@ class WorkFolder:
 
     def __init__(self, output: Path, attributes: Mapping[str, object]) -> None:
         self.folder = partial_folder(output)
+        self._output = output.name
         self.text = json.dumps(dict(attributes), sort_keys=True)
         self._attributes: dict[str, object] = json.loads(self.text)
 
@@ -46,9 +48,11 @@ class WorkFolder:
         Raises:
             OutputError: The folder belongs to a run with other settings, or cannot be written.
         """
-        if (self.folder / RUN_JSON).exists():
+        if self.folder.is_dir() and any(self.folder.iterdir()):
             differences = self._differences()
-            if differences and not overwrite:
+            # Without work in it, it is nothing to lose.
+            only_begun = [path.name for path in self.folder.iterdir()] == [RUN_JSON]
+            if differences and not overwrite and not only_begun:
                 raise OutputError(
                     f"{self.folder}: was begun with other settings ({'; '.join(differences)}); "
                     "use the former ones to go on, or pass --overwrite to start anew"
@@ -63,7 +67,9 @@ class WorkFolder:
                 f"{self.folder}: cannot be made: {error.strerror}; remove it or choose another "
                 "output"
             ) from error
-        write_json(self.folder / RUN_JSON, self._attributes)
+        write_json(
+            self.folder / RUN_JSON, {_UNFINISHED: self._output, "attributes": self._attributes}
+        )
         return False
 
     def remove(self) -> None:
@@ -77,16 +83,24 @@ class WorkFolder:
         self.folder.rmdir()
 
     def _differences(self) -> list[str]:
-        """What differs between the run in the folder and this one."""
+        """What differs between the run in the folder and this one.
+
+        Raises:
+            OutputError: The folder is not one of unfinished work.
+        """
         try:
-            found = json.loads((self.folder / RUN_JSON).read_text(encoding="utf-8"))
-            names = sorted(found.keys() | self._attributes.keys())
-        except (ValueError, AttributeError):
-            return ["its run.json cannot be read"]
+            content = json.loads((self.folder / RUN_JSON).read_text(encoding="utf-8"))
+            found = _flat(content["attributes"]) if content[_UNFINISHED] else {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            raise OutputError(
+                f"{self.folder}: exists and holds something else than the unfinished part of "
+                f"{self._output}; remove it or choose another output"
+            ) from None
+        own = _flat(self._attributes)
         lines = [
-            f"{name} was {_short(found.get(name))}, now {_short(self._attributes.get(name))}"
-            for name in names
-            if found.get(name) != self._attributes.get(name)
+            f"{name} was {_short(found.get(name))}, now {_short(own.get(name))}"
+            for name in sorted(found.keys() | own.keys())
+            if found.get(name) != own.get(name)
         ]
         more = [f"and {len(lines) - _N_EXAMPLES} more"] if len(lines) > _N_EXAMPLES else []
         return lines[:_N_EXAMPLES] + more
@@ -103,6 +117,17 @@ def discard(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
+
+
+def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Nested objects as one, names joined by dots."""
+    flat: dict[str, object] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
 
 
 def _short(value: object) -> str:

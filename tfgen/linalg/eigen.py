@@ -56,6 +56,7 @@ def psd_eigh(
     fix: str = "error",
     tolerance: float = 1e-6,
     shrinkage: float | None = None,
+    floor: float | None = None,
 ) -> PsdEigen:
     """Decomposes a symmetric matrix; a negative eigenvalue stops, or is repaired as asked.
 
@@ -72,6 +73,7 @@ def psd_eigh(
         fix: "error", "clip" or "shrink".
         tolerance: Largest negative eigenvalue that is rounding, relative to the largest one.
         shrinkage: s in [0, 1], for "shrink" only.
+        floor: The negative eigenvalue down to which they are rounding, instead of `tolerance`.
 
     Returns:
         The decomposition, of the repaired matrix if it was repaired.
@@ -90,7 +92,8 @@ def psd_eigh(
     given = _checked(np.asarray(matrix, np.float64), name)
     values, vectors = _eigh(given, name)
     least = float(values[-1])
-    floor = -tolerance * max(float(values[0]), 0.0)
+    if floor is None:
+        floor = -tolerance * max(float(values[0]), 0.0)
     negative = int(np.count_nonzero(values < floor))
     if shrinkage is None and not negative:
         repair = PsdRepair("none", least, 0)
@@ -100,16 +103,16 @@ def psd_eigh(
     if fix == "shrink":
         amount = -least / (1 - least) if shrinkage is None else shrinkage
         shrunk = (1 - amount) * values + amount
-        if shrunk[-1] >= -tolerance * max(float(shrunk[0]), 0.0):
+        if shrunk[-1] >= min(floor, -tolerance * max(float(shrunk[0]), 0.0)):
             fixed = (1 - amount) * given + amount * np.eye(len(given))
             change = float(np.abs(fixed - given).max())
             repair = PsdRepair("shrink", least, negative, float(amount), change)
             return PsdEigen(np.maximum(shrunk, 0), vectors, fixed, repair)
     shrunk_by = "" if shrinkage is None else f" and shrinkage {shrinkage:g} does not lift it"
     raise NumericalError(
-        f"{name}: {negative} of {len(values)} eigenvalues are negative, the smallest is "
-        f"{least:g}{shrunk_by}; expected none below {floor:g}: check that the matrix is complete, "
-        "or repair it with 'clip' or 'shrink'"
+        f"{name}: not positive semi-definite, smallest eigenvalue {least:g}{shrunk_by}; "
+        f"{negative} of {len(values)} are below {floor:g}, expected none: check that the matrix is "
+        "complete, or repair it with 'clip' or 'shrink'"
     )
 
 

@@ -24,9 +24,11 @@ LEAST_START = 1e-4
 """Least prior variance from which a network starts: from zero nothing would be learned."""
 
 _LOG_2PI = math.log(2.0 * math.pi)
-_MAX_STEPS = 200
-_TOLERANCE = 1e-10
-_FLAT = 1e-13
+_STEP = 0.5  # of the grid in log f: the likelihood has no narrower bumps
+_LOWEST_LOG_SIGMA = -15.0  # relative to the least variance of the effects: no noise
+_N_HALVINGS = 50
+_FLAT = 1e-12
+_LARGEST_CONDITION = 1e12
 
 Doubles = npt.NDArray[np.float64]
 
@@ -69,7 +71,7 @@ class ConstantPrior:
         sigma: Noise on the z scale.
         nll: Negative log-likelihood of the blocks it was fitted to.
         standard_errors: Of log f and log sigma, from the Fisher information; NaN for a parameter
-            that was held or lies at its limit.
+            that was held or lies at its limit, or if the two cannot be told apart.
     """
 
     f: float
@@ -81,29 +83,36 @@ class ConstantPrior:
 def fit_constant(spectra: Iterable[Spectrum], sigma: float | None = None) -> ConstantPrior:
     """Maximum likelihood of f and sigma, or of f alone.
 
+    Without `sigma` the likelihood is maximised in r = f / sigma, at the best noise for that,
+    sigma = mean of u_i / (r l_i + 1). Either way one number is looked for, first on a grid, so
+    that several maxima and z-scores that do not fit the LD at all do no harm, then where the
+    derivative is zero.
+
     Args:
         spectra: The blocks.
         sigma: The noise if it is known.
 
     Raises:
-        NumericalError: There is nothing to fit, or the search did not end.
+        NumericalError: There is nothing to fit.
     """
     blocks = list(spectra)
     values = np.concatenate([block.eigenvalues for block in blocks]) if blocks else np.zeros(0)
     squares = np.concatenate([block.squares for block in blocks]) if blocks else np.zeros(0)
     if not values.sum() > 0:
         raise NumericalError("no observed variants to fit a constant prior to")
-    start_sigma = 1.0 if sigma is None else sigma
-    moment = (squares.sum() - start_sigma * len(values)) / values.sum()
-    x = np.array([math.log(max(moment, 1e-6)), math.log(start_sigma)])
-    free = np.array([True, sigma is None])
-    x, information = _search(x, values, squares, free)
+    if not np.isfinite(squares).all() or (sigma is None and not squares.sum() > 0):
+        raise NumericalError("z-scores of 0 or without end: no constant prior; check the z-scores")
+    profile = _Profile(values, squares, sigma)
+    x = profile.best()
+    free = np.array([x[0] > LOWEST_LOG_F, sigma is None])
     errors = np.full(2, np.nan)
-    inner = free & (x > LOWEST_LOG_F + 1e-6)
-    if inner.any():
-        errors[inner] = np.sqrt(np.diag(np.linalg.inv(information[np.ix_(inner, inner)])))
-    nll = _nll(x, values, squares)
-    return ConstantPrior(math.exp(x[0]), math.exp(x[1]), nll, (float(errors[0]), float(errors[1])))
+    if free.any():
+        information = _information(x, values)[np.ix_(free, free)]
+        if np.linalg.cond(information) < _LARGEST_CONDITION:
+            errors[free] = np.sqrt(np.diag(np.linalg.inv(information)))
+    f, noise = math.exp(x[0]), math.exp(x[1])
+    nll = Spectrum(values, squares).nll(f, noise)
+    return ConstantPrior(f, noise, nll, (float(errors[0]), float(errors[1])))
 
 
 def constant_of_blocks(
@@ -124,50 +133,61 @@ def constant_of_blocks(
     return fit_constant([Spectrum.of(row.q, row.y) for row in rows if len(row.y)], sigma)
 
 
-def _search(
-    x: Doubles, values: Doubles, squares: Doubles, free: npt.NDArray[np.bool_]
-) -> tuple[Doubles, Doubles]:
-    """Fisher scoring in (log f, log sigma) with halved steps; returns where and the information."""
-    best = _nll(x, values, squares)
-    for _ in range(_MAX_STEPS):
-        gradient, information = _derivatives(x, values, squares)
-        active = free & ~((x <= LOWEST_LOG_F) & (gradient > 0))
-        step = np.zeros(2)
-        if active.any():
-            inner = information[np.ix_(active, active)]
-            inner += 1e-12 * np.trace(inner) * np.eye(len(inner)) + 1e-300 * np.eye(len(inner))
-            step[active] = -np.clip(np.linalg.solve(inner, gradient[active]), -2.0, 2.0)
-        moved = _line_search(x, step, best, values, squares)
-        if moved is None:
-            return x, information
-        # Along a ridge the likelihood stands still before the parameters do.
-        if np.abs(moved[0] - x).max() < _TOLERANCE or best - moved[1] < _FLAT * abs(best):
-            return moved[0], information
-        x, best = moved
-    raise NumericalError("the constant prior did not converge; check the z-scores and the LD")
+@dataclass(frozen=True)
+class _Profile:
+    """The likelihood along t: log f where sigma is known, else log(f / sigma) at the best sigma."""
+
+    values: Doubles
+    squares: Doubles
+    sigma: float | None
+
+    def best(self) -> Doubles:
+        """Log f and log sigma."""
+        grid = self._grid()
+        nll = np.array([self.nll(t) for t in grid.tolist()])
+        # Where f is too small to matter all values are the same but for rounding.
+        at = int(np.argmax(nll <= nll.min() + _FLAT * abs(nll.min())))
+        if at == 0:
+            return np.array([LOWEST_LOG_F, self._point(LOWEST_LOG_F)[1]])
+        # The slope is negative on the one side of the least value and positive on the other.
+        right = self.slope(float(grid[at])) < 0 and at + 1 < len(grid)
+        low, high = (grid[at], grid[at + 1]) if right else (grid[at - 1], grid[at])
+        for _ in range(_N_HALVINGS):
+            middle = (low + high) / 2
+            low, high = (low, middle) if self.slope(float(middle)) > 0 else (middle, high)
+        return self._point(float((low + high) / 2))
+
+    def nll(self, t: float) -> float:
+        """Negative log-likelihood."""
+        x = self._point(t)
+        return Spectrum(self.values, self.squares).nll(math.exp(x[0]), math.exp(x[1]))
+
+    def slope(self, t: float) -> float:
+        """Derivative in log f; at the best sigma also that in t, as a factor is of no use there."""
+        f, sigma = np.exp(self._point(t))
+        variance = f * self.values + sigma
+        return float(np.sum(f * self.values / variance * (1.0 - self.squares / variance)))
+
+    def _grid(self) -> Doubles:
+        """From no effects to where more of them, or less noise, can only be worse."""
+        positive = self.values > _FLAT * self.values.max()
+        largest = max(float(np.max(self.squares[positive] / self.values[positive])), 1e-6)
+        end = math.log(largest) + 1.0
+        if self.sigma is None:
+            end = max(0.0, -math.log(self.values[positive].min())) - _LOWEST_LOG_SIGMA
+        start = LOWEST_LOG_F
+        return np.linspace(start, end, max(2, math.ceil((end - start) / _STEP) + 1))
+
+    def _point(self, t: float) -> Doubles:
+        """Log f and log sigma."""
+        if self.sigma is not None:
+            return np.array([t, math.log(self.sigma)])
+        log_sigma = math.log(float(np.mean(self.squares / (math.exp(t) * self.values + 1.0))))
+        return np.array([max(t + log_sigma, LOWEST_LOG_F), log_sigma])
 
 
-def _line_search(
-    x: Doubles, step: Doubles, best: float, values: Doubles, squares: Doubles
-) -> tuple[Doubles, float] | None:
-    """The longest of the halved steps that does not lose; None if there is none."""
-    for halvings in range(40):
-        trial = x + step / 2**halvings
-        trial[0] = max(trial[0], LOWEST_LOG_F)
-        nll = _nll(trial, values, squares)
-        if nll <= best:
-            return trial, nll
-    return None
-
-
-def _nll(x: Doubles, values: Doubles, squares: Doubles) -> float:
-    return Spectrum(values, squares).nll(math.exp(x[0]), math.exp(x[1]))
-
-
-def _derivatives(x: Doubles, values: Doubles, squares: Doubles) -> tuple[Doubles, Doubles]:
-    """Gradient and expected information."""
+def _information(x: Doubles, values: Doubles) -> Doubles:
+    """Expected information on log f and log sigma."""
     f, sigma = np.exp(x)
-    variance = f * values + sigma
-    slopes = np.stack([f * values, np.full(len(values), sigma)]) / variance
-    gradient = 0.5 * slopes @ (1.0 - squares / variance)
-    return gradient, 0.5 * slopes @ slopes.T
+    slopes = np.stack([f * values, np.full(len(values), sigma)]) / (f * values + sigma)
+    return np.asarray(0.5 * slopes @ slopes.T)

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfgen.prior.likelihood import Tensor, block_terms
-from tfgen.prior.training.block_data import BlockData, BlockSource
+from tfgen.errors import NumericalError
+from tfgen.prior.likelihood import BlockTerms, Tensor, block_terms
+from tfgen.prior.training.block_data import BlockData, BlockSource, TraitRows
 
 Doubles = npt.NDArray[np.float64]
 LogF = Callable[[BlockData], Doubles]
@@ -58,6 +59,9 @@ def score_blocks(
         indices: Which of them.
         log_f: The prior.
         log_sigma: Log noise of every trait [T].
+
+    Raises:
+        NumericalError: The likelihood of a block is not finite.
     """
     ids: list[str] = []
     rows: list[list[list[float]]] = []
@@ -74,17 +78,49 @@ def score_blocks(
     return BlockScores(tuple(ids), nll, null, mahalanobis, k, n_observed, sum_f, n)
 
 
+def exact_terms(block_id: str, rows: TraitRows, log_f: Doubles, log_sigma: float) -> BlockTerms:
+    """Likelihood, whitened residuals and what the posterior needs of one trait in one block.
+
+    Args:
+        block_id: Name of the block, for the message.
+        rows: The trait; with at least one row.
+        log_f: Log f of the variants of the block [n].
+        log_sigma: Log noise.
+
+    Raises:
+        NumericalError: The likelihood is not finite.
+    """
+    terms: BlockTerms = _terms(log_f, np.float64(log_sigma), rows.q.astype(np.float64), rows.y)
+    _require_finite(block_id, float(terms.nll))
+    return terms
+
+
 def _trait(data: BlockData, trait: int, logf: Doubles, log_sigma: float) -> list[float]:
     rows = data.traits[trait]
     f_sum = float(np.exp(logf).sum())
     if not len(rows.y):
         return [0.0, 0.0, 0.0, 0.0, 0.0, f_sum]
-    nll, null, mahalanobis = _terms(logf, np.float64(log_sigma), rows.q.astype(np.float64), rows.y)
-    values = [float(nll), float(null), float(mahalanobis)]
+    found = _likelihood(logf, np.float64(log_sigma), rows.q.astype(np.float64), rows.y)
+    values = [float(x) for x in found]
+    _require_finite(data.id, values[0])
     return [*values, float(len(rows.y)), float(rows.n_observed), f_sum]
 
 
+def _require_finite(block_id: str, nll: float) -> None:
+    if not np.isfinite(nll):
+        raise NumericalError(
+            f"the likelihood of block {block_id} is {nll}; check its z-scores, LD and features, or "
+            "lower the --learning_rate of the prior"
+        )
+
+
 @tf.function(reduce_retracing=True, autograph=False)
-def _terms(logf: Any, log_sigma: Any, q: Any, y: Any) -> tuple[Tensor, Tensor, Tensor]:
+def _terms(logf: Any, log_sigma: Any, q: Any, y: Any) -> BlockTerms:
+    return block_terms(logf, log_sigma, q, y)
+
+
+@tf.function(reduce_retracing=True, autograph=False)
+def _likelihood(logf: Any, log_sigma: Any, q: Any, y: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """Without what is not asked for, half of the work is left out of the graph."""
     terms = block_terms(logf, log_sigma, q, y)
     return terms.nll, terms.null, terms.mahalanobis

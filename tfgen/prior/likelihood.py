@@ -45,6 +45,7 @@ class BlockTerms(NamedTuple):
         d_log_sigma: d nll / d log_sigma, a scalar.
         d_log_sigma_null: d null / d log_sigma, a scalar.
         mahalanobis: y'K^-1 y, which is chi-square with k degrees of freedom under the model.
+        whitened: L^-1 y, independent N(0, 1) under the model, [k].
         jitter: What had to be added to the diagonal of K, 0 if it factorised.
     """
 
@@ -56,6 +57,7 @@ class BlockTerms(NamedTuple):
     d_log_sigma: Tensor
     d_log_sigma_null: Tensor
     mahalanobis: Tensor
+    whitened: Tensor
     jitter: Tensor
 
 
@@ -153,6 +155,7 @@ def block_terms(
         d_log_sigma=0.5 * sigma * (trace - _sum_of_squares(a)),
         d_log_sigma_null=0.5 * (n_rows - y_squared / sigma),
         mahalanobis=mahalanobis,
+        whitened=whitened,
         jitter=jitter,
     )
 

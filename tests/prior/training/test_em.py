@@ -6,7 +6,8 @@ from prior.small_fits import draw, make_model
 from tfgen.errors import NumericalError
 from tfgen.prior.evaluation import score_blocks
 from tfgen.prior.training.em import Deviance, EmFit
-from tfgen.prior.training.fit import Fit, FitData
+from tfgen.prior.training.fit import Fit
+from tfgen.prior.training.fit_loop import FitData
 from tfgen.prior.training.fit_options import FitOptions
 
 EM = FitOptions(objective="em", epochs=4, em_batch=64, patience=0, learning_rate=0.01)
@@ -46,7 +47,7 @@ def test_the_gradient_of_the_deviance_at_the_e_step_is_that_of_the_likelihood():
     by_deviance = tape.gradient(total, variables, unconnected_gradients="zero")
     options = FitOptions(blocks_per_step=3, clip_norm=0.0)
     exact = Fit(model, tf.Variable([0.0]), FitData(source, (0, 1, 2), (), (1.0,)), options)
-    (rounds,) = exact._rounds(1)
+    (rounds,) = exact._rounds(exact._steps(1))
     for blocks in rounds:
         seeds = [(block, np.zeros(2, np.int32)) for block in blocks]
         exact.step._run_accumulate(*exact.step._distribute(seeds))
@@ -138,5 +139,5 @@ def test_a_prior_that_is_not_finite_is_an_error():
     source = draw(3)
     fit, model = fit_em(source)
     model.trainable_variables[0].assign(np.full(model.trainable_variables[0].shape, np.nan))
-    with pytest.raises(NumericalError, match="the likelihood is nan in round 1"):
+    with pytest.raises(NumericalError, match="the likelihood of block block0 is nan"):
         fit.run()

@@ -174,7 +174,10 @@ def test_a_killed_run_resumes_to_the_same_prior_and_curve(stores, tmp_path):
 def test_work_begun_with_other_settings_is_refused(stores, tmp_path):
     folder, *_ = stores
     (tmp_path / "p.partial").mkdir()
-    (tmp_path / "p.partial" / "run.json").write_text('{"folds": "chrom"}')
+    (tmp_path / "p.partial" / "run.json").write_text(
+        '{"unfinished": "p", "attributes": {"folds": "chrom"}}'
+    )
+    (tmp_path / "p.partial" / "group0.state.npz").write_bytes(b"")
     with pytest.raises(OutputError, match="was begun with other settings"):
         train_prior(config(folder, tmp_path / "p"))
     train_prior(config(folder, tmp_path / "p", overwrite=True, folds="none"))

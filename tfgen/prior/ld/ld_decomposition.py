@@ -5,14 +5,13 @@ P = lambda^(-1/2) U' and Q = P R_w, so that z_w ~ N(0, R_w F R_w' + sigma R_ww) 
 y = P z_w ~ N(0, Q F Q' + sigma I).
 """
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from tfgen.errors import NumericalError
+from tfgen.linalg.eigen import psd_eigh
 
 LdFix = Literal["error", "clip", "shrink"]
 Matrix = npt.NDArray[np.float64]
@@ -84,20 +83,23 @@ def decompose(
         name: Name of the block, for messages.
 
     Raises:
+        InputFormatError: The LD is not symmetric or not finite.
         NumericalError: The LD has an eigenvalue below -eps and `ld_fix` is `error`, or the
             decomposition does not converge.
     """
     centre = np.flatnonzero(in_centre)
     if options.shrink:
         _shrink(rows, centre, options.shrink)
-    values, vectors = _eigh(rows[:, centre], name)
-    smallest = float(values[-1])
-    if smallest < -options.eps:
-        values, vectors = _mended(rows, centre, values, vectors, options, name)
-    k, discarded = n_kept(values, options.eps, options.var_kept)
-    kept = values[:k]
-    p = _signed(vectors[:, :k].T) / np.sqrt(kept)[:, None]
-    return Decomposition(p @ rows, p, kept, discarded, smallest)
+    label = f"block {name}: LD with --ld_fix={options.ld_fix}"
+    found = psd_eigh(rows[:, centre], label, options.ld_fix, floor=-options.eps)
+    if found.repair.fix == "shrink":
+        _shrink(rows, centre, found.repair.shrinkage)
+    elif found.repair.fix == "clip":
+        rows[:, centre] = found.matrix
+    k, discarded = n_kept(found.values, options.eps, options.var_kept)
+    kept = found.values[:k]
+    p = _signed(found.vectors[:, :k].T) / np.sqrt(kept)[:, None]
+    return Decomposition(p @ rows, p, kept, discarded, found.repair.min_eigenvalue)
 
 
 def decompose_genotypes(
@@ -132,8 +134,8 @@ def decompose_genotypes(
 def decomposition_bytes(n: int, w: int) -> int:
     """Most memory that `decompose` takes, `rows` included.
 
-    R_w and Q are [w, n]; R_ww, its eigenvectors, P and the workspace of LAPACK's dsyevd are
-    6 matrices [w, w].
+    R_w and Q are [w, n]; R_ww, a symmetric copy, its eigenvectors, and copy and workspace of
+    LAPACK's dsyevd are 6 matrices [w, w].
     """
     return 8 * (2 * w * n + 6 * w * w)
 
@@ -144,45 +146,6 @@ def genotype_bytes(n: int, w: int, n_samples: int) -> int:
     X as int8 and two float64 copies [N, n], Q [N, n], X_w and its factors 4 times [N, w].
     """
     return n_samples * (n + 8 * (3 * n + 4 * w))
-
-
-def _eigh(matrix: Matrix, name: str) -> tuple[Matrix, Matrix]:
-    """Eigenvalues, descending, and eigenvectors as columns."""
-    values = np.full(len(matrix), np.nan)
-    with suppress(np.linalg.LinAlgError):
-        values, vectors = np.linalg.eigh(matrix)
-    if not np.isfinite(values).all():
-        raise NumericalError(
-            f"block {name}: the eigenvalues of its LD cannot be computed; check it for wrong values"
-        )
-    return values[::-1], vectors[:, ::-1]
-
-
-def _mended(
-    rows: Matrix,
-    centre: npt.NDArray[np.int64],
-    values: Matrix,
-    vectors: Matrix,
-    options: DecompositionOptions,
-    name: str,
-) -> tuple[Matrix, Matrix]:
-    """Makes the LD of the centre positive semi-definite, in `rows` too."""
-    smallest = float(values[-1])
-    if options.ld_fix == "error":
-        raise NumericalError(
-            f"block {name}: its LD is not positive semi-definite: smallest eigenvalue "
-            f"{smallest:.3g}, allowed -{options.eps:g}; check the LD, or pass --ld_fix=clip or "
-            "--ld_fix=shrink"
-        )
-    if options.ld_fix == "shrink":
-        s = -smallest / (1 - smallest)
-        _shrink(rows, centre, s)
-        return (1 - s) * values + s, vectors
-    clipped = (vectors * np.clip(values, 0, None)) @ vectors.T
-    scale = 1 / np.sqrt(np.diag(clipped))
-    mended = clipped * scale * scale[:, None]
-    rows[:, centre] = (mended + mended.T) / 2
-    return _eigh(rows[:, centre], name)
 
 
 def _shrink(rows: Matrix, centre: npt.NDArray[np.int64], s: float) -> None:

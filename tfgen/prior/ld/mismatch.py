@@ -1,6 +1,20 @@
-"""Do z-scores and LD belong together? A statistic per block, and one per variant.
+"""Do z-scores and LD belong together? Statistics per block, and one per variant.
 
-Model: z ~ N(0, A), A = f R^2 + (1 - s) R + s I, with effects of the same variance f for all
+Blocks. With the constant prior, K = f Q Q' + sigma I, wrong LD and z-scores of wrong size show in
+two ways.
+
+* Size: y'K^-1 y at sigma = 1 and the f of all blocks together is chi-square with k degrees of
+  freedom. f must not be that of the block: where f l >> 1 for all eigenvalues l of Q Q', it would
+  make any block fit. That it was fitted to this block among others leaves a little less variance
+  than 2 k: with e_i = u_i / (f l_i + 1), the estimate of log f moves by
+  sum a_i (e_i - 1) / sum a_i^2, a_i = f l_i / (f l_i + 1), over all blocks, and the statistic
+  with it by minus that times the sum A of a_i over the block; its variance is
+  2 (k - A^2 / sum a_i^2), which a gamma distribution with mean k takes into account.
+* Shape: LD of other people puts more of z than it should along its small eigenvectors. The
+  likelihood ratio of (f, sigma) to (f, 1), f of the block alone both times, is chi-square with 1
+  degree of freedom, and its signed root N(0, 1). Of a single block, this is all that can be said.
+
+Variants. z ~ N(0, A), A = f R^2 + (1 - s) R + s I, with effects of the same variance f for all
 variants, and s for what the LD does not explain: 0 if the LD is that of the GWAS sample, and the
 larger the worse it fits. Both are estimated by maximum likelihood, s from `S_FLOOR` up: near 0 the
 residuals would magnify rounding of the z-scores and of the stored LD. Since A with a floor is
@@ -13,14 +27,16 @@ variant is either wrong or causal; `flip_gain` tells wrong signs from the rest.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from tfgen.errors import InputMismatchError, NumericalError
+from tfgen.prior.constant_fit import Spectrum, fit_constant
 from tfgen.prior.ld.ld_block import LdBlock
+from tfgen.prior.projection import project
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
@@ -42,7 +58,7 @@ _NOISE = 1e-8  # eigenvalues below this share of the largest are rounding
 
 
 @dataclass(frozen=True)
-class Spectrum:
+class LdEigen:
     """Eigenvalues of the LD of n variants, k of them with their vectors.
 
     Attributes:
@@ -96,6 +112,54 @@ class BlockStatistic:
 
 
 @dataclass(frozen=True)
+class NoiseTest:
+    """Whether blocks need a noise other than 1 beside a constant prior variance.
+
+    Attributes:
+        f: Prior variance at noise 1, by maximum likelihood.
+        sigma: Noise by maximum likelihood, together with f.
+        p_upper: One-sided; small if there is more noise: the LD is of other people.
+        p_lower: One-sided; small if there is less: z-scores were shrunk or imputed.
+    """
+
+    f: float
+    sigma: float
+    p_upper: float
+    p_lower: float
+
+    @property
+    def p(self) -> float:
+        """Two-sided."""
+        return min(1.0, 2 * min(self.p_upper, self.p_lower))
+
+
+@dataclass(frozen=True)
+class BlockFit:
+    """Both statistics of a block among others.
+
+    Attributes:
+        size: Whether its z-scores are of the size that the f of all blocks makes them.
+        shape: Whether they are distributed over the eigenvectors as they should be.
+        is_alone: Whether there are no other blocks, so that `size` says nothing.
+    """
+
+    size: BlockStatistic
+    shape: NoiseTest
+    is_alone: bool = False
+
+    @property
+    def p(self) -> float:
+        """Two-sided, of the smaller of both, for two tests; of `shape` if there is one block."""
+        if self.is_alone:
+            return self.shape.p
+        return min(1.0, 2 * min(self.shape.p, 2 * min(self.size.p_upper, self.size.p_lower)))
+
+    def is_flagged(self, n_blocks: int = 1) -> bool:
+        """Whether p is below `ALPHA`, for so many blocks together."""
+        return self.p < ALPHA / n_blocks
+
+
+@dataclass(frozen=True)
 class VariantStatistics:
     """How well the z-score of each variant is predicted by the others [n].
 
@@ -120,15 +184,16 @@ class VariantStatistics:
 
 @dataclass(frozen=True)
 class BlockMismatch:
-    """Both statistics of a block of an LD store.
+    """What a block of an LD store says of z-scores.
 
     Attributes:
-        block: Statistic of the block; effects of its flanks are included.
+        spectrum: What `block_fits` needs of it; effects of its flanks are included. Without rows
+            if the z-scores that are there say nothing.
         variants: Statistics of those observed variants that have a z-score [m].
         rows: Which of the w observed variants these are [m].
     """
 
-    block: BlockStatistic
+    spectrum: Spectrum
     variants: VariantStatistics
     rows: npt.NDArray[np.int64]
 
@@ -154,66 +219,77 @@ def chi2_statistic(y: Vector, factor: Matrix | None = None, sigma: float = 1.0) 
     return _chi2(chi2, len(y))
 
 
-def fitted_chi2(y: Vector, q: Matrix) -> tuple[BlockStatistic, float]:
-    """Statistic of a block with K = f Q Q' + I, f by maximum likelihood.
+def noise_test(spectra: Sequence[Spectrum]) -> NoiseTest:
+    """Likelihood ratio of f and sigma to f and sigma = 1.
 
     Args:
-        y: Whitened z-scores [k].
-        q: Q [k, n].
-
-    Returns:
-        The statistic, and f.
+        spectra: One block or more.
 
     Raises:
-        NumericalError: y is not finite.
+        NumericalError: There is nothing to fit.
     """
-    _require_finite(y, "y")
-    values, vectors = np.linalg.eigh(q @ q.T)
-    values = np.clip(values, 0, None)
-    squares = (vectors.T @ y) ** 2
-
-    def log_likelihood(f: Vector) -> Vector:
-        variance = 1 + np.multiply.outer(f, values)
-        return -0.5 * np.asarray(np.sum(np.log(variance) + squares / variance, axis=-1))
-
-    f = _maximise(log_likelihood, _f_grid(float(values.max(initial=1.0))))
-    return _chi2(float(np.sum(squares / (1 + f * values))), len(y)), f
+    held, free = fit_constant(spectra, 1.0), fit_constant(spectra)
+    root = math.copysign(math.sqrt(max(0.0, 2 * (held.nll - free.nll))), free.sigma - 1)
+    upper, lower = (math.erfc(sign * root / math.sqrt(2)) / 2 for sign in (1, -1))
+    return NoiseTest(held.f, free.sigma, upper, lower)
 
 
-def spectrum(ld: Matrix) -> Spectrum:
+def block_fits(spectra: Sequence[Spectrum]) -> list[BlockFit]:
+    """Both statistics of every block of a trait.
+
+    Args:
+        spectra: All blocks with z-scores.
+
+    Raises:
+        NumericalError: There is nothing to fit.
+    """
+    f = fit_constant(spectra, 1.0).f
+    slopes = [x.eigenvalues / (f * x.eigenvalues + 1) for x in spectra]
+    total = sum(float(slope @ slope) for slope in slopes)
+    return [
+        BlockFit(
+            _chi2(x.mahalanobis(f, 1.0), len(slope), float(slope.sum()) ** 2 / total),
+            noise_test([x]),
+            len(spectra) == 1,
+        )
+        for x, slope in zip(spectra, slopes, strict=True)
+    ]
+
+
+def ld_eigen(ld: Matrix) -> LdEigen:
     """Eigenvalues and vectors of an LD matrix [n, n]; negative eigenvalues become 0."""
     values, vectors = np.linalg.eigh(np.asarray(ld, np.float64))
-    return Spectrum(np.clip(values, 0, None), vectors)
+    return LdEigen(np.clip(values, 0, None), vectors)
 
 
-def fit_ld(spectrum: Spectrum, z: Vector) -> LdFit:
+def fit_ld(eigen: LdEigen, z: Vector) -> LdFit:
     """Estimates f and s by maximum likelihood.
 
     Args:
-        spectrum: Of the LD of the n variants.
+        eigen: Of the LD of the n variants.
         z: z-scores [n].
 
     Raises:
         InputMismatchError: Another number of z-scores.
         NumericalError: A z-score is not finite.
     """
-    n = len(spectrum.vectors)
+    n = len(eigen.vectors)
     if z.shape != (n,):
         raise InputMismatchError(f"{z.size} z-scores for LD of {n} variants; expected as many")
     _require_finite(z, "z")
-    projected = spectrum.vectors.T @ z
+    projected = eigen.vectors.T @ z
     squares = projected**2
     remainder = max(0.0, float(z @ z - squares.sum()))
 
     def log_likelihood(f: Vector, s: float) -> Vector:
-        variance = _variances(f[:, None], s, spectrum.values)
-        rest = _variances(f, s, spectrum.rest)
+        variance = _variances(f[:, None], s, eigen.values)
+        rest = _variances(f, s, eigen.rest)
         total = np.sum(np.log(variance) + squares / variance, axis=1)
         if n > len(squares):
             total += (n - len(squares)) * np.log(rest) + remainder / rest
         return -0.5 * np.asarray(total + n * math.log(2 * math.pi))
 
-    grid = _f_grid(float(spectrum.values.max(initial=1.0)))
+    grid = _f_grid(float(eigen.values.max(initial=1.0)))
 
     def best_f(s: float) -> float:
         return _maximise(lambda f: log_likelihood(f, s), grid)
@@ -228,7 +304,7 @@ def fit_ld(spectrum: Spectrum, z: Vector) -> LdFit:
 
 
 def variant_statistics(
-    spectrum: Spectrum, z: Vector, fit: LdFit | None = None
+    eigen: LdEigen, z: Vector, fit: LdFit | None = None
 ) -> VariantStatistics:
     """Predicts every z-score from the others.
 
@@ -237,7 +313,7 @@ def variant_statistics(
     2 z_j (g_j - z_j D_j).
 
     Args:
-        spectrum: Of the LD of the n variants.
+        eigen: Of the LD of the n variants.
         z: z-scores [n].
         fit: f and s; estimated by default.
 
@@ -245,13 +321,13 @@ def variant_statistics(
         InputMismatchError: Another number of z-scores.
         NumericalError: A z-score is not finite.
     """
-    fit = fit or fit_ld(spectrum, z)
-    inverse = 1 / _variances(np.array(fit.mean_f), fit.s, spectrum.values)
-    rest = 1 / float(_variances(np.array(fit.mean_f), fit.s, spectrum.rest))
-    projected = spectrum.vectors.T @ z
+    fit = fit or fit_ld(eigen, z)
+    inverse = 1 / _variances(np.array(fit.mean_f), fit.s, eigen.values)
+    rest = 1 / float(_variances(np.array(fit.mean_f), fit.s, eigen.rest))
+    projected = eigen.vectors.T @ z
     # A^-1 is 1 / a_i along the kept vectors and the same in all other directions.
-    g = spectrum.vectors @ ((inverse - rest) * projected) + rest * z
-    diagonal = spectrum.vectors**2 @ (inverse - rest) + rest
+    g = eigen.vectors @ ((inverse - rest) * projected) + rest * z
+    diagonal = eigen.vectors**2 @ (inverse - rest) + rest
     residual = g / np.sqrt(diagonal)
     p = two_sided_p(residual)
     gain = 2 * z * (g - z * diagonal)
@@ -268,11 +344,10 @@ def variant_statistics(
 
 
 def block_mismatch(block: LdBlock, z: Vector) -> BlockMismatch | None:
-    """Both statistics for a block of an LD store.
+    """What a block of an LD store says of z-scores.
 
     Where z is missing, the LD of the others is used: with R_oo = U_o diag(lambda) U_o' and the
-    singular values of diag(lambda)^(1/2) U_o' = L S V', its eigenvalues are S^2, y = S^(-1) V' z_o
-    and Q_o = L' Q.
+    singular values of diag(lambda)^(1/2) U_o' = L S V', its eigenvalues are S^2 and V its vectors.
 
     Args:
         block: The block.
@@ -295,19 +370,20 @@ def block_mismatch(block: LdBlock, z: Vector) -> BlockMismatch | None:
         return None
     observed = z[rows]
     _require_finite(observed, f"block {block.info.id}: z")
+    everywhere = np.full(block.info.n, np.nan)
+    everywhere[block.in_centre] = z
+    projection = project(block, everywhere)
+    spectrum = Spectrum.of(projection.rotate(block.q), projection.y)
     # P = lambda^(-1/2) U', so this is lambda^(1/2) U_o'.
     root = block.eigenvalues[:, None] * block.p[:, rows].astype(np.float64)
-    left, singular, right = np.linalg.svd(root, full_matrices=False)
+    _, singular, right = np.linalg.svd(root, full_matrices=False)
     kept = singular**2 > _NOISE * singular[0] ** 2
-    left, values, right = left[:, kept], singular[kept] ** 2, right[kept]
-    y = right @ observed / np.sqrt(values)
-    statistic, _ = fitted_chi2(y, left.T @ block.q.astype(np.float64))
+    values, right = singular[kept] ** 2, right[kept]
     missing = len(rows) - len(values)
     deficit = max(0.0, len(rows) - float(values.sum()))
     rest = deficit / missing if missing else 0.0
-    return BlockMismatch(
-        statistic, variant_statistics(Spectrum(values, right.T, rest), observed), rows
-    )
+    variants = variant_statistics(LdEigen(values, right.T, rest), observed)
+    return BlockMismatch(spectrum, variants, rows)
 
 
 def two_sided_p(x: Vector) -> Vector:
@@ -354,7 +430,7 @@ def mismatch_power(
         One row per interval of |z|; shares are NaN where none fell into it.
     """
     generator = np.random.default_rng(seed)
-    whole = spectrum(ld)
+    whole = ld_eigen(ld)
     root = np.sqrt(mean_f * whole.values**2 + whole.values)
     found = []
     for _ in range(n_simulations):
@@ -373,11 +449,14 @@ def mismatch_power(
     return rows
 
 
-def _chi2(chi2: float, k: int) -> BlockStatistic:
+def _chi2(chi2: float, k: int, lost: float = 0.0) -> BlockStatistic:
+    """The tails of a gamma distribution of mean k and variance 2 (k - lost)."""
     import tensorflow as tf
 
-    half = tf.constant([k / 2], tf.float64), tf.constant([chi2 / 2], tf.float64)
-    upper, lower = tf.math.igammac(*half), tf.math.igamma(*half)
+    share = max(1 - lost / k, 1e-6)
+    half = (tf.constant([x / (2 * share)], tf.float64) for x in (k, chi2))
+    shape, value = half
+    upper, lower = tf.math.igammac(shape, value), tf.math.igamma(shape, value)
     return BlockStatistic(chi2, k, float(upper[0]), float(lower[0]))
 
 

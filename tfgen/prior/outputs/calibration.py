@@ -11,22 +11,52 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfgen.prior.outputs.jackknife import jackknife, ratio
+from tfgen.prior.outputs.jackknife import Groups, jackknife, ratio
 
 Doubles = npt.NDArray[np.float64]
 
 RATIO_RANGE = (0.9, 1.1)
-"""y'K^-1 y / k outside of this is called a mismatch of LD and z-scores."""
+"""y'K^-1 y / k outside of this is called a mismatch of LD and z-scores, if chance is no reason."""
+
+MISMATCH_P = 0.01
+"""Two-sided chi-square probability below which chance is no reason."""
 
 N_GROUPS = 10
 
 _MAX_POINTS = 1000
 
 
-def is_mismatch(mahalanobis_per_k: float) -> bool:
-    """Whether y'K^-1 y / k is outside of `RATIO_RANGE`, or not a number."""
+def is_mismatch(mahalanobis_per_k: float, k: int | None = None) -> bool:
+    """Whether y'K^-1 y / k is too far from 1.
+
+    That is: outside of `RATIO_RANGE` and, since its standard deviation is sqrt(2 / k), with a
+    probability below `MISMATCH_P`; or not a number.
+
+    Args:
+        mahalanobis_per_k: The ratio.
+        k: Degrees of freedom; None asks for the range alone.
+    """
     low, high = RATIO_RANGE
-    return not low <= mahalanobis_per_k <= high
+    if low <= mahalanobis_per_k <= high:
+        return False
+    p = mahalanobis_p(mahalanobis_per_k, k) if k is not None else 0.0
+    return not p >= MISMATCH_P  # also if it is not a number
+
+
+def mahalanobis_p(mahalanobis_per_k: float, k: int) -> float:
+    """Two-sided chi-square probability of y'K^-1 y; NaN without degrees of freedom.
+
+    Args:
+        mahalanobis_per_k: y'K^-1 y / k.
+        k: Degrees of freedom.
+    """
+    import tensorflow as tf
+
+    if k < 1 or not np.isfinite(mahalanobis_per_k):
+        return float("nan")
+    half = tf.constant(k / 2, tf.float64), tf.constant(mahalanobis_per_k * k / 2, tf.float64)
+    tail = min(float(tf.math.igammac(*half)), float(tf.math.igamma(*half)))
+    return min(1.0, 2.0 * tail)
 
 
 @dataclass(frozen=True)
@@ -71,7 +101,7 @@ class Group:
     em_ratio_se: float
 
 
-def groups_by_f(blocks: list[VariantFigures]) -> list[Group]:
+def groups_by_f(blocks: list[VariantFigures], deleted: Groups | None = None) -> list[Group]:
     """Tenths of the variants by their prior variance, the smallest first.
 
     Variants with the same f stay together, so that there may be fewer groups, one for a constant
@@ -79,6 +109,7 @@ def groups_by_f(blocks: list[VariantFigures]) -> list[Group]:
 
     Args:
         blocks: The variants of every block.
+        deleted: Group of each block, as in `jackknife.jackknife`.
     """
     f = np.concatenate([block.f for block in blocks]) if blocks else np.zeros(0)
     if not f.size:
@@ -87,8 +118,8 @@ def groups_by_f(blocks: list[VariantFigures]) -> list[Group]:
     shares = np.arange(1, N_GROUPS) / N_GROUPS
     edges = np.unique(np.quantile(f, shares, method="lower"))
     sums = np.stack([_sums(block, edges) for block in blocks])  # [blocks, 5, groups]
-    z_ratio = jackknife(sums[:, [1, 2]], ratio)
-    em_ratio = jackknife(sums[:, [3, 4]], ratio)
+    z_ratio = jackknife(sums[:, [1, 2]], ratio, deleted)
+    em_ratio = jackknife(sums[:, [3, 4]], ratio, deleted)
     total = sums.sum(axis=0)
     found = []
     for g in np.flatnonzero(total[0] > 0):
@@ -175,12 +206,15 @@ def enrichment_sums(f: Doubles, annotations: npt.NDArray[Any]) -> Doubles:
     return np.stack([masks.sum(axis=0), f @ masks])
 
 
-def enrichments(names: tuple[str, ...], sums: list[Doubles]) -> list[Enrichment]:
+def enrichments(
+    names: tuple[str, ...], sums: list[Doubles], deleted: Groups | None = None
+) -> list[Enrichment]:
     """The model's enrichment of every annotation that some variant has.
 
     Args:
         names: Annotations [A].
         sums: `enrichment_sums` of every block.
+        deleted: Group of each block, as in `jackknife.jackknife`.
     """
     if not (names and sums):
         return []
@@ -190,7 +224,7 @@ def enrichments(names: tuple[str, ...], sums: list[Doubles]) -> list[Enrichment]
         return np.asarray(means[1:] / means[0])
 
     table = np.stack(sums)
-    found = jackknife(table, relative)
+    found = jackknife(table, relative, deleted)
     n, f = table.sum(axis=0)
     return [
         Enrichment(

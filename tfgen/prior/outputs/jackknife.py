@@ -1,13 +1,15 @@
 """The block jackknife: standard errors of sums over blocks that are nearly independent.
 
-Deleting one block after the other, the statistic of the rest varies as much as the statistic of
-new data would (Kunsch 1989, doi:10.1214/aos/1176347265):
+Deleting one group of blocks after the other, the statistic of the rest varies as much as the
+statistic of new data would (Kunsch 1989, doi:10.1214/aos/1176347265):
 
-    se^2 = (B - 1) / B sum_b (theta_-b - mean of theta_-b)^2
+    se^2 = (G - 1) / G sum_g (theta_-g - mean of theta_-g)^2
+
+Sliding windows are not independent of their neighbours; groups of several in a row nearly are.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,8 +17,16 @@ import numpy as np
 import numpy.typing as npt
 
 from tfgen.errors import UsageError
+from tfgen.prior.training.prior_folder import Stretch
 
 Doubles = npt.NDArray[np.float64]
+Groups = npt.NDArray[np.int64]
+
+MOST_GROUPS = 200
+"""More give no better standard error."""
+
+LEAST_WINDOWS = 3
+"""Sliding windows in a group."""
 
 
 class Jackknifed(NamedTuple):
@@ -24,7 +34,7 @@ class Jackknifed(NamedTuple):
 
     Attributes:
         estimate: Of all blocks.
-        se: Standard error; NaN with fewer than two blocks.
+        se: Standard error; NaN with fewer than two groups.
     """
 
     estimate: Any
@@ -37,7 +47,7 @@ class Interval:
 
     Attributes:
         estimate: The number.
-        se: Standard error; NaN with fewer than two blocks.
+        se: Standard error; NaN with fewer than two groups.
         low: Lower end of the interval.
         high: Upper end of the interval.
     """
@@ -53,17 +63,45 @@ class Interval:
         return self.low > 0
 
 
-def jackknife(sums: npt.NDArray[Any], statistic: Callable[[Doubles], Any]) -> Jackknifed:
+def block_groups(blocks: Sequence[Stretch]) -> Groups:
+    """The number of the group of every block [blocks], groups being contiguous in the genome.
+
+    Blocks that overlap are of one group or of two neighbouring ones, and a group has at least
+    `LEAST_WINDOWS`. Where no blocks overlap, each is a group, up to `MOST_GROUPS`.
+    """
+    chroms = {chrom: i for i, chrom in enumerate(dict.fromkeys(b.chrom for b in blocks))}
+    order = sorted(range(len(blocks)), key=lambda i: (chroms[blocks[i].chrom], blocks[i].start))
+    reach = 0
+    for row, index in enumerate(order):
+        here, behind = blocks[index], row + 1
+        while behind < len(order) and _reaches(here, blocks[order[behind]]):
+            behind += 1
+        reach = max(reach, behind - 1 - row)
+    least = max(LEAST_WINDOWS, reach) if reach else 1
+    n_groups = max(1, min(MOST_GROUPS, len(blocks) // least))
+    groups = np.empty(len(blocks), np.int64)
+    groups[order] = np.arange(len(blocks)) * n_groups // max(1, len(blocks))
+    return groups
+
+
+def _reaches(one: Stretch, later: Stretch) -> bool:
+    return one.chrom == later.chrom and later.start < one.end
+
+
+def jackknife(
+    sums: npt.NDArray[Any], statistic: Callable[[Doubles], Any], groups: Groups | None = None
+) -> Jackknifed:
     """A statistic of sums over blocks.
 
     Args:
         sums: What each block adds [blocks, ...].
         statistic: From the total [...] to the statistic.
+        groups: The group of each block [blocks]; each its own by default.
 
     Raises:
         UsageError: There is no block.
     """
-    values = np.asarray(sums, np.float64)
+    values = _by_group(np.asarray(sums, np.float64), groups)
     if not len(values):
         raise UsageError("no blocks to take a standard error over; give at least two")
     total = values.sum(axis=0)
@@ -75,15 +113,28 @@ def jackknife(sums: npt.NDArray[Any], statistic: Callable[[Doubles], Any]) -> Ja
     return Jackknifed(estimate, np.sqrt((len(values) - 1) / len(values) * spread))
 
 
-def block_jackknife(totals: npt.NDArray[Any], weights: npt.NDArray[Any]) -> tuple[float, float]:
+def _by_group(values: Doubles, groups: Groups | None) -> Doubles:
+    """Sums over the blocks of every group [groups, ...]."""
+    if groups is None:
+        return values
+    _, number = np.unique(groups, return_inverse=True)
+    sums = np.zeros((int(number.max(initial=-1)) + 1, *values.shape[1:]))
+    np.add.at(sums, number, values)
+    return sums
+
+
+def block_jackknife(
+    totals: npt.NDArray[Any], weights: npt.NDArray[Any], groups: Groups | None = None
+) -> tuple[float, float]:
     """A ratio of sums over blocks, and its standard error.
 
     Args:
         totals: Numerator of every block [blocks].
         weights: Denominator of every block [blocks].
+        groups: As in `jackknife`.
 
     Returns:
-        sum(totals) / sum(weights), and its standard error: NaN with fewer than two blocks.
+        sum(totals) / sum(weights), and its standard error: NaN with fewer than two groups.
 
     Raises:
         UsageError: There is no block, or not one weight for each total.
@@ -93,7 +144,7 @@ def block_jackknife(totals: npt.NDArray[Any], weights: npt.NDArray[Any]) -> tupl
             f"{np.shape(totals)} totals with {np.shape(weights)} weights; expected one of each "
             "for every block"
         )
-    found = jackknife(np.stack([totals, weights], axis=1), ratio)
+    found = jackknife(np.stack([totals, weights], axis=1), ratio, groups)
     return float(found.estimate), float(found.se)
 
 
@@ -104,14 +155,17 @@ def ratio(sums: Doubles) -> Doubles:
         return np.asarray(np.where(bottom != 0, top / bottom, np.nan))
 
 
-def interval(totals: npt.NDArray[Any], weights: npt.NDArray[Any]) -> Interval:
-    """A ratio of sums over blocks with its 95 % interval by Student's t, B - 1 degrees of freedom.
+def interval(
+    totals: npt.NDArray[Any], weights: npt.NDArray[Any], groups: Groups | None = None
+) -> Interval:
+    """A ratio of sums over blocks with its 95 % interval by Student's t, G - 1 degrees of freedom.
 
     Raises:
         UsageError: As `block_jackknife`.
     """
-    estimate, se = block_jackknife(totals, weights)
-    reach = se * student_quantile(0.975, len(totals) - 1) if len(totals) > 1 else math.nan
+    estimate, se = block_jackknife(totals, weights, groups)
+    n_groups = len(totals) if groups is None else len(np.unique(groups))
+    reach = se * student_quantile(0.975, n_groups - 1) if n_groups > 1 else math.nan
     return Interval(estimate, se, estimate - reach, estimate + reach)
 
 

@@ -16,6 +16,10 @@ Doubles = npt.NDArray[np.float64]
 LARGEST_RATIO = 100.0
 """Of the largest to the smallest constrained SNPVAR."""
 
+_HAIR = 1 + 2e-7
+"""The smallest are raised by as much as two numbers of eight digits can be off together, so that
+the limit holds for what is read from a text file as well."""
+
 
 def snpvar(log_f: npt.NDArray[np.floating], n_eff: float) -> Doubles:
     """SNPVAR of variants [n] from log f [n] and the sample size that f belongs to.
@@ -37,8 +41,8 @@ def snpvar(log_f: npt.NDArray[np.floating], n_eff: float) -> Doubles:
 def constrain(values: npt.NDArray[np.floating], largest_ratio: float = LARGEST_RATIO) -> Doubles:
     """Raises the smallest values so that max / min is at most a limit, and keeps the sum.
 
-    All values below max / limit become max / limit, then all are scaled by one number: the ratio
-    of any two that were large enough stays.
+    All values below max / limit become that, and a hair more, then all are scaled by one number: the
+    ratio of any two that were large enough stays.
 
     Args:
         values: Values above 0 [n].
@@ -52,7 +56,7 @@ def constrain(values: npt.NDArray[np.floating], largest_ratio: float = LARGEST_R
     x = np.asarray(values, np.float64)
     if not x.size:
         return x.copy()
-    raised = np.maximum(x, x.max() / largest_ratio)
+    raised = np.maximum(x, min(x.max(), x.max() / largest_ratio * _HAIR))
     return np.asarray(raised * (x.sum() / raised.sum()))
 
 

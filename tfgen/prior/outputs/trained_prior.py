@@ -19,12 +19,17 @@ Doubles = npt.NDArray[np.float64]
 MEAN = "mean"
 """What stands for a fold where log f is the mean over all of them."""
 
+FOLDS, FINAL, IN_SAMPLE = "folds", "final", "in_sample"
+"""How a block is tested: by the fold that never saw it; by the mean over the folds, none of which
+saw it; by the mean over the folds, all of which saw it."""
+
 
 class TrainedPrior:
     """A folder that `prior_train.py` wrote.
 
-    Every model is built once, when it is first used. Where no fold kept a block out of its
-    training, log f is the mean over the folds (the geometric mean of f), and so is log sigma.
+    Every model is built once, when it is first used. Where a block is the test of no single fold,
+    log f is the mean over the folds (the geometric mean of f), and so is log sigma: that is so for
+    blocks that were kept out of every fold, and for those that none kept out.
 
     Args:
         folder: The folder.
@@ -66,6 +71,7 @@ class TrainedPrior:
         self._columns, self._tracks = self._select(features)
         self._micro_batch = micro_batch
         self._fold_of = self.index.fold_of
+        self._kept_out = frozenset(self.index.kept_out)
         self._models: dict[str, SavedPrior] = {}
 
     @property
@@ -98,15 +104,23 @@ class TrainedPrior:
                 )
         return [own.index(name) for name in names]
 
+    def test_of(self, block_id: str) -> str:
+        """How a block is tested: one of `FOLDS`, `FINAL` and `IN_SAMPLE`."""
+        if block_id in self._fold_of:
+            return FOLDS
+        return FINAL if block_id in self._kept_out else IN_SAMPLE
+
     def fold(self, block_id: str, in_sample: bool = False) -> str:
-        """The fold that never saw a block; `mean` where there is none.
+        """The fold whose test a block is; `mean` where there is none.
 
         Raises:
-            UsageError: There is none, and `in_sample` is false.
+            UsageError: There is none, the block was not kept out of every fold either, and
+                `in_sample` is false.
         """
-        if block_id in self._fold_of:
+        test = self.test_of(block_id)
+        if test == FOLDS:
             return self._fold_of[block_id]
-        if not in_sample:
+        if test == IN_SAMPLE and not in_sample:
             raise UsageError(
                 f"{self.folder}: every model was fitted to block {block_id}, or knows nothing of "
                 "it; train with --folds or --test_chrom and use the LD of the training, or pass "
@@ -119,7 +133,7 @@ class TrainedPrior:
 
         Args:
             data: The block, its features those of the store given at the start.
-            in_sample: Take the mean over the folds where every one of them saw the block.
+            in_sample: Also where every fold saw the block.
 
         Raises:
             UsageError: As `fold`.

@@ -22,7 +22,8 @@ from tfgen.prior.study.study_config import Setting, StudyConfig
 from tfgen.prior.study.study_data import StudyData, StudyPanel, draw
 from tfgen.prior.study.study_records import FitKey, FitRecord, Records, Reference, keys
 from tfgen.prior.training.block_data import BlockData
-from tfgen.prior.training.fit import Fit, FitData
+from tfgen.prior.training.fit import Fit
+from tfgen.prior.training.fit_loop import FitData
 from tfgen.prior.training.fit_options import FitOptions
 from tfgen.prior.training.objectives import LDSR_HERITABILITY
 

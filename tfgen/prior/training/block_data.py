@@ -112,6 +112,10 @@ class BlockSource(Protocol):
         """One block, by its place in `sizes`."""
         ...
 
+    def read_inputs(self, index: int) -> dict[str, Any]:
+        """What a prior takes of a block, without its LD: as `BlockData.inputs`."""
+        ...
+
 
 class MemoryBlocks:
     """Blocks that are all in the memory."""
@@ -126,3 +130,7 @@ class MemoryBlocks:
     def read(self, index: int) -> BlockData:
         """One block."""
         return self._blocks[index]
+
+    def read_inputs(self, index: int) -> dict[str, Any]:
+        """What a prior takes of a block."""
+        return self._blocks[index].inputs()

@@ -7,7 +7,7 @@ is that of one micro-batch whatever the size of the block. It needs a network wi
 between variants, and dropout that draws the same masks twice.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import keras
@@ -98,7 +98,7 @@ class BlockStep:
         self._sums = [self._accumulator(variable.shape) for variable in self._variables]
         self._totals = self._accumulator((2,))
 
-    def update(self, rounds: Sequence[Sequence[BlockArrays]], step: int) -> StepResult:
+    def update(self, rounds: Iterable[Sequence[BlockArrays]], step: int) -> StepResult:
         """Accumulates the gradients of some blocks and makes one update.
 
         Args:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import tensorflow as tf
 
-from tfgen.errors import UsageError
+from tfgen.errors import InputMismatchError, UsageError
 from tfgen.prior.training.fit_options import StrategyName
 
 Item = TypeVar("Item")
@@ -29,6 +29,12 @@ def make_strategy(name: StrategyName) -> tf.distribute.Strategy:
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([device.name for device in devices])
     if name == "multiworker":
+        jobs = tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec().jobs
+        if jobs != ["worker"]:
+            raise UsageError(
+                f"TF_CONFIG lists the jobs {', '.join(jobs) or 'none'}; expected worker alone, the "
+                "first of which writes"
+            )
         return tf.distribute.MultiWorkerMirroredStrategy()
     raise UsageError(f"strategy is {name!r}; use one, mirrored or multiworker")
 
@@ -46,6 +52,37 @@ def local_replicas(strategy: tf.distribute.Strategy) -> range:
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process writes what all of them computed."""
     return local_replicas(strategy).start == 0
+
+
+def require_agreement(strategy: tf.distribute.Strategy, value: int, what: str) -> None:
+    """Stops unless a number is the same in all processes.
+
+    Args:
+        strategy: The strategy.
+        value: The number of this process.
+        what: What it is, for the message.
+
+    Raises:
+        InputMismatchError: It differs.
+    """
+    if strategy.num_replicas_in_sync == len(local_replicas(strategy)):
+        return
+
+    @tf.function(autograph=False)
+    def total() -> tf.Tensor:
+        def replica() -> tf.Tensor:
+            context = tf.distribute.get_replica_context()
+            moments = tf.constant([value, value * value], tf.float64)
+            return context.all_reduce(tf.distribute.ReduceOp.MEAN, moments)
+
+        return strategy.run(replica)
+
+    mean, square = strategy.experimental_local_results(total())[0].numpy()
+    if square - mean * mean > 1e-6:  # noqa: PLR2004
+        raise InputMismatchError(
+            f"{what}: {value} here, and another number at another worker; let all of them see the "
+            "same files"
+        )
 
 
 def share_out(

@@ -12,7 +12,6 @@ of which is sigma (1 - 2 g / k) with g the derivative of the likelihood by log s
 """
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -20,14 +19,12 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfgen.errors import NumericalError
-from tfgen.prior.evaluation import score_blocks
+from tfgen.errors import NumericalError, UsageError
 from tfgen.prior.likelihood import Tensor, block_terms
 from tfgen.prior.posterior import posterior_of
-from tfgen.prior.training.distribution import is_chief
-from tfgen.prior.training.fit import FitData, FitResult, OnEpoch
+from tfgen.prior.training.fit_loop import FitData, FitLoop
 from tfgen.prior.training.fit_options import FitOptions
-from tfgen.prior.training.fit_state import EpochRecord, FitState
+from tfgen.prior.training.fit_state import EpochRecord
 
 Batch = tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.float32]]
 
@@ -61,8 +58,8 @@ class Regression(keras.Model):
         return self.prior(features, training=training, seed=inputs[_SEED][0])
 
 
-class EmFit:
-    """A fit by EM, with the interface of `fit.Fit`.
+class EmFit(FitLoop):
+    """A fit by EM; an epoch is a round.
 
     On one machine the M-step is Keras' `fit`; over several machines, where that does not work, it
     is the same updates in a loop of our own.
@@ -85,111 +82,72 @@ class EmFit:
         identity: str = "",
         own_loop: bool | None = None,
     ) -> None:
-        self._strategy = tf.distribute.get_strategy()
-        self._model, self._log_sigma = model, log_sigma
-        self._data, self._options, self._identity = data, options, identity
-        self._variables = [v.value for v in model.trainable_variables]
-        multiworker = isinstance(self._strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        if options.solver == "cg" or options.xla:
+            raise UsageError(
+                "the objective em has no conjugate gradients and no XLA; leave them out"
+            )
+        parameters = [variable.value for variable in model.trainable_variables]
+        super().__init__(parameters, log_sigma, data, options, identity, "chol")
+        self._model = model
+        multiworker = isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy)
         self._own_loop = multiworker if own_loop is None else own_loop
         self._regression = Regression(model)
         self.optimizer = keras.optimizers.Adam(
             options.learning_rate, weight_decay=options.weight_decay or None
         )
+        if options.weight_decay:
+            # Biases and scales are no matrices: they are not decayed.
+            vectors = [v for v in model.trainable_variables if len(v.shape) < 2]  # noqa: PLR2004
+            self.optimizer.exclude_from_weight_decay(var_list=vectors)
         self._regression.compile(optimizer=self.optimizer, loss=Deviance())
         self.optimizer.build(model.trainable_variables)
-        self.state = FitState()
 
-    def run(
-        self,
-        state_path: Path | None = None,
-        on_epoch: OnEpoch = lambda _: None,
-        between_steps: Callable[[], None] = lambda: None,
-    ) -> FitResult:
-        """Runs rounds of E- and M-steps; as `fit.Fit.run`.
-
-        Raises:
-            NumericalError: A posterior is not finite.
-            InputMismatchError: The state on disk is that of another fit.
-        """
-        options, state = self._options, self.state
-        kept = self._kept()
-        if state_path is not None:
-            state = self.state = FitState.load(state_path, kept, self._identity)
-        if not state.records:
-            self._keep_if_better(0, self._held_out())
-        stopped = self._is_over()
-        while state.epoch < options.epochs and not stopped:
-            record = self._round(state.epoch + 1, between_steps)
-            state.records.append(record)
-            self._keep_if_better(record.epoch, record.held_out)
-            if state_path is not None and is_chief(self._strategy):
-                state.save(state_path, kept, self._identity)
-            on_epoch(record)
-            stopped = self._is_over()
-        for variable, value in zip([*self._variables, self._log_sigma], state.best, strict=True):
-            variable.assign(value)
-        log_sigma = tuple(float(x) for x in self._log_sigma.numpy())
-        return FitResult(
-            tuple(state.records),
-            state.best_epoch,
-            state.best_held_out,
-            log_sigma,
-            stopped,
-            "chol",
-            state.converged,
-        )
-
-    def _kept(self) -> list[tf.Variable]:
+    def variables(self) -> list[tf.Variable]:
         """Everything that training changes."""
         state = [getattr(v, "value", v) for v in self.optimizer.variables]
-        return [*self._variables, self._log_sigma, *state]
+        return [*self.parameters, self.log_sigma, *state]
 
-    def _round(self, number: int, between_steps: Callable[[], None]) -> EpochRecord:
-        targets, nll, slopes, rows = self._expectation(between_steps)
-        if not np.isfinite(nll):
-            raise NumericalError(
-                f"the likelihood is {nll} in round {number}; lower --learning_rate, or check the "
-                "LD and the features"
-            )
-        for epoch in range(self._options.em_epochs):
-            self._maximisation(targets, [number, epoch])
+    def epoch(self, number: int, between_steps: Callable[[], None]) -> EpochRecord:
+        """Runs one round, counted from 1."""
+        targets, nll, slopes, rows, faults = self._expectation(between_steps)
+        for passes in range(self.options.em_epochs):
+            self._maximisation(targets, [number, passes])
             between_steps()
-        if self._options.sigma == "trained":
+        if self.options.sigma == "trained":
             change = np.log(np.maximum(1.0 - 2.0 * slopes / rows, 0.1))
-            self._log_sigma.assign_add(change.astype(np.float32))
-        n_observed = sum(self._data.source.sizes[i].n_observed for i in self._data.training)
-        return EpochRecord(
-            epoch=number,
-            step=int(self.optimizer.iterations.numpy()),
-            training=nll / n_observed,
-            held_out=self._held_out(),
-            sigma=tuple(float(x) for x in np.exp(self._log_sigma.numpy())),
-            gradient_norm=float("nan"),
-            faults=0,
-        )
+            self.log_sigma.assign_add(change.astype(np.float32))
+        step = int(self.optimizer.iterations.numpy())
+        return self.record(number, step, nll, float("nan"), faults)
 
     def _expectation(
         self, between_steps: Callable[[], None]
-    ) -> tuple[dict[int, npt.NDArray[np.float32]], float, npt.NDArray[Any], npt.NDArray[Any]]:
-        """Targets of every training block [n, T]; their likelihood; slopes by log sigma; rows."""
+    ) -> tuple[dict[int, npt.NDArray[np.float32]], float, npt.NDArray[Any], npt.NDArray[Any], int]:
+        """Targets of every training block [n, T]; likelihood; slopes by log sigma; rows; faults."""
         targets: dict[int, npt.NDArray[np.float32]] = {}
-        log_sigma = self._log_sigma.numpy().astype(np.float64)
+        log_sigma = self.log_sigma.numpy().astype(np.float64)
         total, slopes, n_rows = 0.0, np.zeros(len(log_sigma)), np.zeros(len(log_sigma))
-        for index in self._data.training:
-            data = self._data.source.read(index)
-            logf = self._log_f(data.inputs()).astype(np.float64)
+        faults = 0
+        for index in self.data.training:
+            data = self.data.source.read(index)
+            logf = self.log_f(data.inputs()).astype(np.float64)
             columns = []
             for i, trait in enumerate(data.traits):
-                moments, nll, slope = _e_step(
+                moments, nll, slope, jitter = _e_step(
                     logf[:, i], log_sigma[i], trait.q.astype(np.float64), trait.y
                 )
+                if not np.isfinite(nll):
+                    raise NumericalError(
+                        f"the likelihood of block {data.id} is {float(nll)}; lower "
+                        "--learning_rate, or check the LD and the features"
+                    )
+                faults += int(jitter > 0)
                 columns.append(moments.numpy())
                 total += float(nll)
                 slopes[i] += float(slope)
                 n_rows[i] += len(trait.y)
             targets[index] = np.stack(columns, 1).astype(np.float32)
             between_steps()
-        return targets, total, slopes, np.maximum(n_rows, 1.0)
+        return targets, total, slopes, np.maximum(n_rows, 1.0), faults
 
     def _maximisation(self, targets: dict[int, npt.NDArray[np.float32]], key: list[int]) -> None:
         """One pass over all variants in shuffled mini-batches."""
@@ -209,7 +167,7 @@ class EmFit:
 
     @tf.function(reduce_retracing=True, autograph=False)
     def _own_update(self, inputs: dict[str, Tensor], targets: Tensor) -> None:
-        self._strategy.run(self._replica_update, args=(inputs, targets))
+        self.strategy.run(self._replica_update, args=(inputs, targets))
 
     def _replica_update(self, inputs: dict[str, Tensor], targets: Tensor) -> None:
         """Every replica takes its share of the batch; gradients are summed."""
@@ -221,7 +179,7 @@ class EmFit:
         with tf.GradientTape() as tape:
             log_f = self._regression(part, training=True)
             loss = tf.reduce_sum(Deviance().call(targets[rows], log_f)) / tf.cast(n, tf.float32)
-        gradients = tape.gradient(loss, self._variables, unconnected_gradients="zero")
+        gradients = tape.gradient(loss, self.parameters, unconnected_gradients="zero")
         # The optimizer sums over the replicas.
         self.optimizer.apply(gradients, self._model.trainable_variables)
 
@@ -229,16 +187,16 @@ class EmFit:
         self, targets: dict[int, npt.NDArray[np.float32]], key: list[int]
     ) -> Iterator[Batch]:
         """Mini-batches over groups of shuffled blocks, the same for the same key."""
-        rng = np.random.default_rng([self._options.seed, *key])
+        rng = np.random.default_rng([self.options.seed, *key])
         for group in self._groups(targets, rng):
-            parts = [(self._data.source.read(i).inputs(), targets[i]) for i in group]
+            parts = [(self.data.source.read_inputs(i), targets[i]) for i in group]
             yield from self._shuffled(parts, rng)
 
     def _n_batches(self, targets: dict[int, npt.NDArray[np.float32]], key: list[int]) -> int:
         """How many mini-batches `_batches` gives for a key."""
-        rng = np.random.default_rng([self._options.seed, *key])
+        rng = np.random.default_rng([self.options.seed, *key])
         sizes = [sum(len(targets[i]) for i in group) for group in self._groups(targets, rng)]
-        return sum(-(-size // self._options.em_batch) for size in sizes)
+        return sum(-(-size // self.options.em_batch) for size in sizes)
 
     @staticmethod
     def _groups(
@@ -259,8 +217,8 @@ class EmFit:
         inputs = {name: np.concatenate([part[0][name] for part in group]) for name in group[0][0]}
         q = np.concatenate([part[1] for part in group])
         order = rng.permutation(len(q))
-        for start in range(0, len(q), self._options.em_batch):
-            rows = order[start : start + self._options.em_batch]
+        # Of nearly equal size: a last one of a single row would weigh as much as a full one.
+        for rows in np.array_split(order, -(-len(q) // self.options.em_batch)):
             seed = rng.integers(0, 2**31 - 1, 2).astype(np.int32)
             batch = {name: x[rows] for name, x in inputs.items()}
             batch[_SEED] = np.repeat(seed[None], len(rows), 0)
@@ -268,15 +226,16 @@ class EmFit:
 
     def _signature(self, targets: dict[int, npt.NDArray[np.float32]]) -> Any:
         first = next(iter(targets))
-        inputs = self._data.source.read(first).inputs()
+        inputs = self.data.source.read_inputs(first)
         specs = {
             name: tf.TensorSpec((None, *x.shape[1:]), x.dtype.name) for name, x in inputs.items()
         }
         specs[_SEED] = tf.TensorSpec((None, 2), tf.int32)
         return specs, tf.TensorSpec((None, targets[first].shape[1]), tf.float32)
 
-    def _log_f(self, inputs: dict[str, Any]) -> npt.NDArray[np.float32]:
-        width = self._options.micro_batch
+    def log_f(self, inputs: dict[str, Any]) -> npt.NDArray[np.floating[Any]]:
+        """Log f of all variants of a block [n, T], without dropout."""
+        width = self.options.micro_batch
         n = len(inputs["frequency"])
         parts = [
             self._predict({name: x[i : i + width] for name, x in inputs.items()}).numpy()
@@ -288,33 +247,10 @@ class EmFit:
     def _predict(self, inputs: dict[str, Tensor]) -> Tensor:
         return self._model(inputs, training=False)
 
-    def _held_out(self) -> float:
-        if not self._data.held_out:
-            return float("nan")
-        scores = score_blocks(
-            self._data.source,
-            self._data.held_out,
-            lambda data: self._log_f(data.inputs()).astype(np.float64),
-            self._log_sigma.numpy().astype(np.float64),
-        )
-        return scores.nll_per_z()
-
-    def _keep_if_better(self, number: int, held_out: float) -> None:
-        state = self.state
-        gain = 1000.0 * (state.best_held_out - held_out)
-        if not self._data.held_out or gain > self._options.min_gain or not state.best:
-            state.best = [v.numpy() for v in (*self._variables, self._log_sigma)]
-            state.best_epoch = number
-            state.best_held_out = held_out
-
-    def _is_over(self) -> bool:
-        patience = self._options.patience
-        has_held_out = bool(self._data.held_out) and patience > 0
-        return has_held_out and self.state.epoch - self.state.best_epoch >= patience
-
 
 @tf.function(reduce_retracing=True, autograph=False)
-def _e_step(logf: Any, log_sigma: Any, q: Any, y: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """E[b^2] [n], the likelihood, and its slope by log sigma."""
+def _e_step(logf: Any, log_sigma: Any, q: Any, y: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """E[b^2] [n], the likelihood, its slope by log sigma, and the jitter."""
     terms = block_terms(logf, log_sigma, q, y)
-    return posterior_of(logf, terms).second_moment, terms.nll, terms.d_log_sigma
+    moments = posterior_of(logf, terms).second_moment
+    return moments, terms.nll, terms.d_log_sigma, terms.jitter

@@ -8,6 +8,7 @@ from tfgen.errors import UsageError
 Objective = Literal["mll", "em", "ldsr"]
 SolverName = Literal["auto", "chol", "cg"]
 SigmaMode = Literal["fixed", "trained"]
+PreconditionerName = Literal["eigen", "jacobi", "pivchol", "none"]
 StrategyName = Literal["one", "mirrored", "multiworker"]
 
 _POSITIVE = (
@@ -42,6 +43,9 @@ def _setting(help_text: str, default: Any) -> Any:
 class FitOptions:
     """Settings of a fit.
 
+    Of those about updates the objective `em` uses `learning_rate`, `weight_decay`, `em_epochs` and
+    `em_batch`; it neither warms up nor clips.
+
     Attributes:
         objective: `mll`: the exact likelihood of all z-scores. `em`: the same by expectation and
             maximisation, the latter an ordinary regression. `ldsr`: LD-score regression.
@@ -65,6 +69,9 @@ class FitOptions:
         cg_probes: Random probes of `cg`.
         cg_tolerance: Relative residual of `cg`.
         cg_max_iterations: Most iterations of `cg`.
+        cg_preconditioner: `eigen`: the diagonal of sigma I + mean(f) QQ', which does not depend on
+            the prior and is exact for equal f where a block has no flanks. `jacobi`: the diagonal
+            of sigma I + Q F Q'. `pivchol`: pivoted Cholesky of rank 15.
         xla: Compile the likelihood with XLA, blocks padded to few sizes.
 
     Raises:
@@ -107,6 +114,9 @@ class FitOptions:
     cg_probes: int = _setting("Random probes of conjugate gradients.", 16)
     cg_tolerance: float = _setting("Relative residual of conjugate gradients.", 1e-2)
     cg_max_iterations: int = _setting("Most iterations of conjugate gradients.", 200)
+    cg_preconditioner: PreconditionerName = _setting(
+        "Preconditioner of conjugate gradients.", "eigen"
+    )
     xla: bool = _setting("Compile the likelihood with XLA; pays on a GPU, not on a CPU.", False)
 
     def __post_init__(self) -> None:
@@ -114,6 +124,7 @@ class FitOptions:
             ("objective", get_args(Objective)),
             ("solver", get_args(SolverName)),
             ("sigma", get_args(SigmaMode)),
+            ("cg_preconditioner", get_args(PreconditionerName)),
         ):
             if getattr(self, name) not in choices:
                 raise UsageError(
@@ -125,6 +136,12 @@ class FitOptions:
         for name in _NOT_NEGATIVE:
             if not getattr(self, name) >= 0:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected 0 or more")
+        if not 0 <= self.seed < 2**31:
+            raise UsageError(f"seed is {self.seed}; expected 0 to {2**31 - 1}")
+        if self.xla and self.solver == "cg":
+            raise UsageError(
+                "xla pads blocks, which the solver cg cannot do; leave one of them out"
+            )
         if self.objective == "ldsr" and self.sigma == "trained":
             raise UsageError(
                 "sigma is trained and the objective ldsr, which has no likelihood of sigma; use "

@@ -12,6 +12,8 @@ import numpy as np
 from tfgen.errors import UsageError
 from tfgen.prior.training.block_data import BlockSize
 
+_GOLDEN = 0.3819660112501051  # steps of this share of a circle never meet
+
 
 @dataclass(frozen=True)
 class Fold:
@@ -59,8 +61,8 @@ def make_folds(
         raise UsageError(
             f"test_chrom {absent[0]} has no block; there are blocks of {', '.join(chroms)}"
         )
-    if not 0 <= held_out_share < 1:
-        raise UsageError(f"held_out_share is {held_out_share}; expected 0 to below 1")
+    if not 0 <= held_out_share <= 0.5:  # noqa: PLR2004
+        raise UsageError(f"held_out_share is {held_out_share}; expected 0 to 0.5")
     groups = _test_groups(sizes, scheme, tuple(test_chroms), chroms)
     rest = {i for i, size in enumerate(sizes) if size.chrom not in test_chroms}
     folds = []
@@ -109,9 +111,11 @@ def _contiguous(sizes: Sequence[BlockSize], blocks: list[int], parts: int) -> li
     weights = np.array([sizes[i].n_observed for i in blocks], np.float64)
     middles = np.cumsum(weights) - weights / 2
     group = np.minimum((middles / max(1.0, weights.sum()) * parts).astype(int), parts - 1)
-    # Every part gets a block, whatever the weights.
-    group = np.minimum(group, np.arange(len(blocks)))
-    group = np.maximum(group, parts - len(blocks) + np.arange(len(blocks)))
+    # Every part gets a block, whatever the weights: no number is left out, none comes too late.
+    last = -1
+    for i in range(len(blocks)):
+        last = int(min(max(group[i], last, parts - len(blocks) + i, 0), last + 1))
+        group[i] = last
     return [tuple(b for b, g in zip(blocks, group, strict=True) if g == k) for k in range(parts)]
 
 
@@ -127,12 +131,25 @@ def _fold(
     clear = [i for i in pool if not _overlaps(sizes, i, test)]
     held_out: tuple[int, ...] = ()
     if held_out_share > 0 and len(clear) > 1:
-        parts = min(len(clear), max(2, round(1 / held_out_share)))
-        stretches = _contiguous(sizes, clear, parts)
-        held_out = stretches[(number * parts // 2 + parts // 2) % parts]
+        held_out = _stretch(sizes, clear, held_out_share, number)
     training = tuple(i for i in clear if i not in held_out and not _overlaps(sizes, i, held_out))
     used = {*training, *held_out, *test}
     return Fold(name, training, held_out, test, tuple(i for i in pool if i not in used))
+
+
+def _stretch(
+    sizes: Sequence[BlockSize], blocks: list[int], share: float, number: int
+) -> tuple[int, ...]:
+    """A contiguous share of the z-scores, at another place for every fold; at least one block."""
+    weights = np.array([sizes[i].n_observed for i in blocks], np.float64)
+    middles = (np.cumsum(weights) - weights / 2) / max(1.0, weights.sum())
+    first = (0.5 + number * _GOLDEN) % 1 * (1 - share)
+    chosen = np.flatnonzero((first <= middles) & (middles < first + share))
+    if not weights[chosen].sum():
+        # No block, or none with a z-score, has its middle there: the nearest that has one.
+        distance = np.where(weights > 0, np.abs(middles - first - share / 2), np.inf)
+        chosen = np.array([int(distance.argmin())])
+    return tuple(blocks[i] for i in chosen)
 
 
 def _overlaps(sizes: Sequence[BlockSize], block: int, others: Sequence[int]) -> bool:

@@ -6,16 +6,13 @@ which blocks each of them never saw, `log.csv`, `run.json` and, with matplotlib,
 
 import dataclasses
 import hashlib
-import importlib.util
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from tfgen.errors import UsageError
@@ -32,59 +29,31 @@ from tfgen.io import (
 from tfgen.io.work import WorkFolder
 from tfgen.plots.prior_training import prior_training_curves
 from tfgen.plots.style import save_figure
-from tfgen.prior.constant_fit import LEAST_START, constant_of_blocks
 from tfgen.prior.features.feature_store import FeatureStore
 from tfgen.prior.heads.head_config import FeatureShape, TraitScale
-from tfgen.prior.heads.prior_model import PriorModel, build_prior
-from tfgen.prior.heads.saved_prior import prior_card, save_prior
-from tfgen.prior.heads.standardise import Standardiser
 from tfgen.prior.ld.ld_store import LdStore
 from tfgen.prior.training.disk_blocks import DiskBlocks
 from tfgen.prior.training.distribution import is_chief, make_strategy
-from tfgen.prior.training.em import EmFit
-from tfgen.prior.training.fit import Fit, FitData, FitResult
 from tfgen.prior.training.fit_state import EpochRecord
+from tfgen.prior.training.fold_fit import (
+    MOST_CLIPPED,
+    FoldOutcome,
+    FoldSummary,
+    TrainJob,
+    fit_fold,
+    outcome_path,
+)
 from tfgen.prior.training.folds import Fold, make_folds
-from tfgen.prior.training.prior_folder import PRIOR_JSON, PriorFold, PriorIndex
+from tfgen.prior.training.prior_folder import (
+    PRIOR_JSON,
+    PriorFold,
+    PriorIndex,
+    block_places,
+    kept_out_blocks,
+)
 from tfgen.prior.training.train_config import TrainConfig
-from tfgen.prior.training.training_log import EventLog, write_log
+from tfgen.prior.training.training_log import write_log
 from tfgen.prior.training.traits import Trait, parse_traits, read_traits
-
-MOST_CLIPPED = 0.001
-"""Share of clipped variants above which a run warns."""
-
-
-@dataclass(frozen=True)
-class FoldSummary:
-    """How one fold went.
-
-    Attributes:
-        name: Its name.
-        n_training: Blocks learned from.
-        n_held_out: Blocks that decided when to stop.
-        n_test: Blocks that were not seen.
-        n_dropped: Blocks left out because they overlap others.
-        epochs: Epochs that were run.
-        best_epoch: The one that was kept.
-        held_out_nll: Per z-score, at that epoch; NaN without held-out blocks.
-        sigma: Noise of every trait.
-        faults: Matrices that needed jitter or solves that did not converge.
-        converged: Whether more epochs would hardly lower the objective, or patience ended it.
-        clipped: Share of the training variants whose f lies at the limit of the head.
-    """
-
-    name: str
-    n_training: int
-    n_held_out: int
-    n_test: int
-    n_dropped: int
-    epochs: int
-    best_epoch: int
-    held_out_nll: float
-    sigma: tuple[float, ...]
-    faults: int
-    converged: bool
-    clipped: float
 
 
 @dataclass(frozen=True)
@@ -106,20 +75,6 @@ class TrainSummary:
     n_parameters: int
     solver: str
     warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Job:
-    config: TrainConfig
-    strategy: tf.distribute.Strategy
-    source: DiskBlocks
-    traits: tuple[Trait, ...]
-    scales: tuple[TraitScale, ...]
-    shape: FeatureShape
-    work: WorkFolder
-    identity: str
-    build: str
-    stop: StopRequest
 
 
 def train_prior(config: TrainConfig, command: str = "prior_train") -> TrainSummary:
@@ -171,13 +126,14 @@ def _prepare(
     features: FeatureStore | None,
     traits: tuple[Trait, ...],
     stop: StopRequest,
-) -> _Job:
+) -> TrainJob:
     source = DiskBlocks(
         store,
         features,
         traits,
         with_ld=config.fit.objective == "ldsr",
         cache_bytes=int(config.cache_gb * 2**30),
+        needs_frequency=config.head.freq_mode != "off",
     )
     n_variants = config.n_variants or len(store.variants)
     scales = tuple(TraitScale(trait.name, trait.n_eff, n_variants) for trait in traits)
@@ -192,7 +148,7 @@ def _prepare(
         "tensorflow": tf.__version__,
     }
     text = json.dumps(attributes, sort_keys=True)
-    return _Job(
+    return TrainJob(
         config=config,
         strategy=strategy,
         source=source,
@@ -206,26 +162,35 @@ def _prepare(
     )
 
 
-def _train(job: _Job, stack: ExitStack, report: RunReport) -> TrainSummary:
+def _train(job: TrainJob, stack: ExitStack, report: RunReport) -> TrainSummary:
     """Fits every fold, then publishes."""
     config = job.config
     folds = make_folds(job.source.sizes, config.folds, config.test_chrom, config.held_out_share)
+    _require_statistics(job, folds)
+    config.head.check_shape(job.shape)
     if is_chief(job.strategy):
         job.work.take_up(config.overwrite)
-    done = {fold.name for fold in folds if (job.work.folder / fold.name / "model.json").exists()}
+    # Looked at before any worker finishes a fold of this run.
+    done = {fold.name: FoldOutcome.read(outcome_path(job, fold)) for fold in folds}
     total = len(folds) * config.fit.epochs
     progress = stack.enter_context(Progress(total, "training", "epochs", mode=config.progress))
-    records: list[tuple[str, tuple[EpochRecord, ...]]] = []
-    summaries, solver, n_parameters = [], "chol", 0
+    outcomes = []
     for fold in folds:
-        result, model = _fit_fold(job, fold, progress, fold.name in done)
-        records.append((fold.name, result.records))
-        summaries.append(_summary(fold, result, _clipped(job, fold, model)))
-        solver = result.solver
-        n_parameters = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
-    warnings = _warnings(job, summaries)
+        outcome = done[fold.name]
+        if outcome is None:
+            outcome = fit_fold(job, fold, progress)
+        else:
+            progress.update(config.fit.epochs)
+        outcomes.append(outcome)
+    summaries = [outcome.summary for outcome in outcomes]
+    records = [(outcome.summary.name, outcome.records) for outcome in outcomes]
     summary = TrainSummary(
-        config.output, tuple(summaries), job.traits, n_parameters, solver, warnings
+        config.output,
+        tuple(summaries),
+        job.traits,
+        outcomes[0].n_parameters,
+        outcomes[0].solver,
+        _warnings(job, summaries),
     )
     if is_chief(job.strategy):
         report.results = _results(summary)
@@ -233,81 +198,28 @@ def _train(job: _Job, stack: ExitStack, report: RunReport) -> TrainSummary:
     return summary
 
 
-def _fit_fold(
-    job: _Job, fold: Fold, progress: Progress, is_done: bool
-) -> tuple[FitResult, PriorModel]:
-    """Fits one fold, or reads how it went, and saves its model."""
-    config, folder = job.config, job.work.folder
-    with job.strategy.scope():
-        model, start = _model(job, fold)
-        log_sigma = tf.Variable(np.log(start).astype(np.float32), trainable=True)
-        data = FitData(
-            job.source,
-            fold.training,
-            fold.held_out,
-            tuple(scale.n_eff / scale.n_variants for scale in job.scales),
-        )
-        kind = EmFit if config.fit.objective == "em" else Fit
-        fit = kind(model, log_sigma, data, config.fit, f"{job.identity} {fold.name}")
-        with _events(job, fold) as log:
-
-            def on_epoch(record: EpochRecord) -> None:
-                log(record)
-                progress.update()
-                job.stop.raise_if_requested()
-
-            result = fit.run(
-                folder / f"{fold.name}.state.npz", on_epoch, job.stop.raise_if_requested
-            )
-    progress.update(config.fit.epochs - len(result.records))
-    if is_chief(job.strategy) and not is_done:
-        card = prior_card(
-            model,
-            np.exp(result.log_sigma).tolist(),
-            job.build,
-            {"fold": fold.name, "best_epoch": result.best_epoch, **config.deciding()},
-        )
-        save_prior(model, folder / fold.name, card)
-    return result, model
-
-
-def _model(job: _Job, fold: Fold) -> tuple[PriorModel, npt.NDArray[np.float64]]:
-    """A model that starts as the constant prior of its training blocks, and its sigma [T].
-
-    Features are standardised on the same blocks. Sigma starts at its own estimate if it is trained.
-    """
-    blocks = (job.source.read(i) for i in fold.training)
-    standardiser = Standardiser.fit(
-        ((block.annotations, block.tracks) for block in blocks), job.shape
-    )
-    options = job.config.fit
-    model = build_prior(job.config.head, job.shape, job.scales, standardiser, options.seed)
-    known = options.start_sigma if options.sigma == "fixed" else None
-    constants = [
-        constant_of_blocks(job.source, fold.training, i, known) for i in range(len(job.traits))
-    ]
-    frequency = np.concatenate([job.source.read(i).frequency for i in fold.training])
-    means = [options.start_mean_f or max(constant.f, LEAST_START) for constant in constants]
-    model.set_start(means, frequency)
-    return model, np.array([constant.sigma for constant in constants])
-
-
-@contextmanager
-def _events(job: _Job, fold: Fold) -> Iterator[Callable[[EpochRecord], None]]:
-    if not (job.config.tensorboard and is_chief(job.strategy)):
-        yield lambda _: None
-        return
-    yield EventLog(job.work.folder / "tensorboard" / fold.name).add
+def _require_statistics(job: TrainJob, folds: tuple[Fold, ...]) -> None:
+    """Stops if a fold would have nothing to learn of a trait from."""
+    for fold in folds:
+        for trait in job.traits:
+            blocks = (trait.z[job.source.sizes[i].id] for i in fold.training)
+            if all(np.isnan(z).all() for z in blocks):
+                raise UsageError(
+                    f"trait {trait.name} has no z-score in the training blocks of fold {fold.name};"
+                    " leave the trait out, or choose other --folds or --test_chrom"
+                )
 
 
 def _publish(
-    job: _Job,
+    job: TrainJob,
     folds: tuple[Fold, ...],
     records: list[tuple[str, tuple[EpochRecord, ...]]],
     report: RunReport,
 ) -> None:
     config = job.config
     names = [trait.name for trait in job.traits]
+    with LdStore(config.ld) as store:
+        places = block_places(store.blocks)
     index = PriorIndex(
         traits=job.scales,
         build=job.build,
@@ -316,6 +228,8 @@ def _publish(
         folds=tuple(
             PriorFold(fold.name, tuple(job.source.sizes[i].id for i in fold.test)) for fold in folds
         ),
+        kept_out=kept_out_blocks(job.source.sizes, folds),
+        blocks=places,
     )
     with new_directory(config.output, config.overwrite, kind=PRIOR_JSON) as folder:
         for fold in folds:
@@ -340,42 +254,16 @@ def _draw(path: Path, records: list[tuple[str, tuple[EpochRecord, ...]]]) -> Non
         for name, fold in records
         if fold
     }
-    if curves and importlib.util.find_spec("matplotlib"):
-        save_figure(prior_training_curves(curves), path)
+    if not curves:
+        return
+    try:
+        figure = prior_training_curves(curves)
+    except UsageError:
+        return  # without matplotlib the log is enough
+    save_figure(figure, path)
 
 
-def _summary(fold: Fold, result: FitResult, clipped: float) -> FoldSummary:
-    return FoldSummary(
-        name=fold.name,
-        n_training=len(fold.training),
-        n_held_out=len(fold.held_out),
-        n_test=len(fold.test),
-        n_dropped=len(fold.dropped),
-        epochs=len(result.records),
-        best_epoch=result.best_epoch,
-        held_out_nll=result.best_held_out,
-        sigma=tuple(float(np.exp(x)) for x in result.log_sigma),
-        faults=sum(record.faults for record in result.records),
-        converged=result.converged or result.stopped_early,
-        clipped=clipped,
-    )
-
-
-def _clipped(job: _Job, fold: Fold, model: PriorModel) -> float:
-    """Share of the training variants whose f does not answer to the network."""
-    if job.config.head.arch == "constant":
-        return 0.0
-    clipped = total = 0
-    width = job.config.fit.micro_batch
-    for index in fold.training:
-        data = job.source.read(index)
-        for start in range(0, data.n, width):
-            clipped += int(model.count_clipped(data.inputs(start, start + width)).sum())
-        total += data.n * len(job.traits)
-    return clipped / total
-
-
-def _warnings(job: _Job, folds: list[FoldSummary]) -> tuple[str, ...]:
+def _warnings(job: TrainJob, folds: list[FoldSummary]) -> tuple[str, ...]:
     lines = []
     if job.source.n_without_features and job.config.features:
         lines.append(

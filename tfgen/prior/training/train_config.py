@@ -55,7 +55,7 @@ class TrainConfig:
     )
     test_chrom: tuple[str, ...] = _setting("Chromosomes kept out of everything.", ())
     held_out_share: float = _setting(
-        "Share of the training blocks that decide when to stop.", 0.15, lower=0.0, upper=0.9
+        "Share of the training z-scores that decide when to stop.", 0.15, lower=0.0, upper=0.5
     )
     n_variants: int = _setting(
         "Number of variants that heritability is spread over; 0: those observed.", 0, lower=0
