@@ -6,8 +6,9 @@ Example:
       --output=evaluation
 
 Says what the prior gains in held-out likelihood over no effects and over the constant prior, each
-with its 95 % interval over blocks, and whether it is calibrated. The output is a folder with
-eval.json, blocks.tsv, deciles.tsv, enrichment.tsv, gain.png and calibration.png (see
+with its 95 % interval over blocks, and whether it is calibrated; blocks that were kept out of every
+fold (--test_chrom of prior_train.py) have figures of their own, the final test. The output is a
+folder with eval.json, blocks.tsv, deciles.tsv, enrichment.tsv, gain.png and calibration.png (see
 docs/prior-outputs.md).
 """
 
@@ -39,14 +40,17 @@ def report(summary: "EvalSummary") -> None:
     for trait in summary.traits:
         blocks = trait.result.blocks
         n_observed = sum(block.n_observed for block in blocks)
-        print(f"{trait.name}: {len(blocks)} blocks, {n_observed:,} variants")
+        print(f"{trait.label}: {len(blocks)} blocks, {n_observed:,} variants")
         for gain in trait.gains:
             print(f"  {gain.text()}")
         print(
             f"  Mahalanobis/k {trait.mahalanobis_per_k:.4g} "
-            f"(p upper {trait.fit.p_upper:.3g}, lower {trait.fit.p_lower:.3g}), "
+            f"(p {trait.mahalanobis_p:.3g}; upper {trait.fit.p_upper:.3g}, "
+            f"lower {trait.fit.p_lower:.3g}), "
             f"{len(trait.flagged)} blocks beyond chance"
         )
+    if summary.n_resumed:
+        print(f"{summary.n_resumed:,} blocks were done by a former run")
     for warning in summary.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print(summary.output)

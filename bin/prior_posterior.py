@@ -38,9 +38,11 @@ def report(summary: "PosteriorSummary") -> None:
     for name, trait in summary.traits.items():
         print(
             f"{name}: {trait.output}: {trait.n:,} variants, {trait.n_with_statistics:,} with a "
-            f"z-score; Mahalanobis/k {trait.mahalanobis_per_k:.4g}, sum of E[beta^2] "
-            f"{trait.h2:.4g}"
+            f"z-score; Mahalanobis/k {trait.mahalanobis_per_k:.4g} (p {trait.mahalanobis_p:.3g}), "
+            f"sum of E[beta^2] {trait.h2:.4g}"
         )
+    if summary.n_resumed:
+        print(f"{summary.n_resumed:,} blocks were done by a former run")
     if summary.n_in_sample:
         print(f"{summary.n_in_sample:,} variants with a prior that was fitted to them too")
     for warning in summary.warnings:

@@ -2,12 +2,12 @@
 r"""Scores variants with a trained prior, as PolyFun reads them.
 
 Example:
-  prior_score.py --prior=prior --variants=panel.bim --features=features.h5 --ld=ld \
+  prior_score.py --prior=prior --variants=panel.bim --features=features.h5 \
       --traits=height=height.tsv.gz --output=height.22.snpvar.gz
 
 The table has the columns CHR SNP BP A1 A2 SNPVAR Z N LOGF SE FOLD; SNPVAR is the prior variance of
 the effect of a standardised genotype. height.22.snpvar_constrained.gz has the same with
-max / min <= 100. Variants of a block that a fold never saw get that fold, others the mean of all
+max / min <= 100. Variants of a block that one fold never saw get that fold, others the mean of all
 (see docs/prior-outputs.md).
 """
 
@@ -41,7 +41,7 @@ def report(summary: "ScoreSummary") -> None:
             f"{name}: {', '.join(map(str, trait.outputs))}: sum of SNPVAR {trait.h2:.4g}, from "
             f"{trait.least:.3g} to {trait.largest:.3g}; {trait.n_with_statistics:,} with Z and N"
         )
-    print(f"{summary.n:,} variants, {summary.n_cross_fitted:,} from a fold that never saw them")
+    print(f"{summary.n:,} variants, {summary.n_cross_fitted:,} from models that never saw them")
     for code, n in summary.rejected.items():
         print(f"rejected, {code}: {n:,} variants")
     for warning in summary.warnings:

@@ -103,3 +103,39 @@ def test_a_variant_without_frequency_is_refused(tmp_path):
         source = DiskBlocks(ld, None, [trait])
         with pytest.raises(InputMismatchError, match=r"\(rs0_3\) has no allele frequency"):
             source.read(0)
+
+
+def test_a_prior_that_reads_no_frequency_needs_none(tmp_path):
+    blocks, _ = make_blocks(2)
+    unknown = [
+        dataclasses.replace(
+            block, variants=dataclasses.replace(block.variants, af=np.full(40, np.nan))
+        )
+        for block in blocks
+    ]
+    save_ld_store(tmp_path / "ld", {}, unknown)
+    with LdStore(tmp_path / "ld") as ld:
+        stats = MungedStats(all_variants(blocks), np.ones(80), np.ones(80))
+        source = DiskBlocks(ld, None, [align_trait(ld, "t", stats)], needs_frequency=False)
+        assert (source.read(0).frequency == 0.5).all()
+        assert (source.read_inputs(1)["frequency"] == 0.5).all()
+
+
+def test_inputs_are_read_without_the_ld(stores):
+    *_, ld, features, traits = stores
+    source, other = (DiskBlocks(ld, features, traits) for _ in range(2))
+    for index in (0, 3):
+        alone, whole = source.read_inputs(index), other.read(index).inputs()
+        assert set(alone) == set(whole)
+        for name, values in whole.items():
+            np.testing.assert_array_equal(alone[name], values)
+    np.testing.assert_array_equal(other.read_inputs(0)["annotations"], other.read(0).annotations)
+
+
+def test_rotations_of_missing_z_scores_stay_within_the_memory(stores):
+    *_, ld, features, traits = stores
+    small, large = (DiskBlocks(ld, features, traits, cache_bytes=n) for n in (100, 1 << 30))
+    for _ in range(2):
+        np.testing.assert_array_equal(small.read(0).traits[0].y, large.read(0).traits[0].y)
+    assert 0 not in small._projections
+    assert 0 in large._projections

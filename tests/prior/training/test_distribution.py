@@ -1,3 +1,4 @@
+import json
 import threading
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ from tfgen.prior.training.distribution import (
     local_replicas,
     make_strategy,
     read_ahead,
+    require_agreement,
     share_out,
 )
 
@@ -33,6 +35,8 @@ def test_mirrored_takes_every_logical_cpu():
 
 def test_multiworker_reads_tf_config(monkeypatch):
     made = []
+    cluster = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
     monkeypatch.setattr(
         tf.distribute, "MultiWorkerMirroredStrategy", lambda: made.append(1) or "made"
     )
@@ -114,3 +118,18 @@ def test_a_consumer_may_stop_early():
     assert next(items) == 0
     items.close()
     assert threading.active_count() == before
+
+
+def test_a_cluster_with_a_chief_is_refused(monkeypatch):
+    cluster = {"chief": ["a:1"], "worker": ["b:1"]}
+    task = {"type": "worker", "index": 0}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
+    with pytest.raises(UsageError, match="lists the jobs chief, worker; expected worker alone"):
+        make_strategy("multiworker")
+    monkeypatch.delenv("TF_CONFIG")
+    with pytest.raises(UsageError, match="lists the jobs none"):
+        make_strategy("multiworker")
+
+
+def test_one_process_always_agrees_with_itself():
+    require_agreement(tf.distribute.get_strategy(), 3, "epochs")

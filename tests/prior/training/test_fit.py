@@ -198,7 +198,7 @@ def test_padding_for_xla_changes_nothing_but_rounding():
 
 def test_a_step_that_explodes_is_an_error():
     source = draw()
-    fit, model = start(source, FitOptions(epochs=1))
+    fit, model = start(source, FitOptions(epochs=1), held_out=())
     model.trainable_variables[0].assign(np.full(model.trainable_variables[0].shape, np.nan))
     message = r"the objective is nan in epoch 1, update 0 \(log f of block block\d is not finite"
     with pytest.raises(NumericalError, match=message):

@@ -92,3 +92,23 @@ def test_groups_cover_all_blocks_whatever_their_sizes(observed, parts):
 def test_what_has_no_meaning_is_refused(scheme, options, message):
     with pytest.raises(UsageError, match=message):
         make_folds(blocks("1", "2"), scheme, **options)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
+def test_the_share_that_is_held_out_is_the_one_asked_for(share):
+    folds = make_folds(blocks("1", "2", per_chrom=50), "blocks:4", held_out_share=share)
+    places = [fold.held_out for fold in folds]
+    assert len(set(places)) == 4
+    for fold in folds:
+        assert len(fold.held_out) / 75 == pytest.approx(share, abs=0.03)
+        clear = [i for i in range(100) if i not in fold.test]
+        first = clear.index(fold.held_out[0])
+        assert fold.held_out == tuple(clear[first : first + len(fold.held_out)])
+
+
+def test_blocks_without_z_scores_are_not_all_that_is_held_out():
+    sizes = blocks("1", per_chrom=9, observed=0)
+    sizes[8] = blocks("1", per_chrom=9, observed=5)[8]
+    sizes[0] = blocks("1", per_chrom=9, observed=5)[0]
+    (fold,) = make_folds(sizes, "none")
+    assert any(sizes[i].n_observed for i in fold.held_out)

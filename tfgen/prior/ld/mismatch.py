@@ -1,20 +1,6 @@
-"""Do z-scores and LD belong together? Statistics per block, and one per variant.
+"""Do z-scores and LD belong together? A statistic per variant; those per block are `block_fit`'s.
 
-Blocks. With the constant prior, K = f Q Q' + sigma I, wrong LD and z-scores of wrong size show in
-two ways.
-
-* Size: y'K^-1 y at sigma = 1 and the f of all blocks together is chi-square with k degrees of
-  freedom. f must not be that of the block: where f l >> 1 for all eigenvalues l of Q Q', it would
-  make any block fit. That it was fitted to this block among others leaves a little less variance
-  than 2 k: with e_i = u_i / (f l_i + 1), the estimate of log f moves by
-  sum a_i (e_i - 1) / sum a_i^2, a_i = f l_i / (f l_i + 1), over all blocks, and the statistic
-  with it by minus that times the sum A of a_i over the block; its variance is
-  2 (k - A^2 / sum a_i^2), which a gamma distribution with mean k takes into account.
-* Shape: LD of other people puts more of z than it should along its small eigenvectors. The
-  likelihood ratio of (f, sigma) to (f, 1), f of the block alone both times, is chi-square with 1
-  degree of freedom, and its signed root N(0, 1). Of a single block, this is all that can be said.
-
-Variants. z ~ N(0, A), A = f R^2 + (1 - s) R + s I, with effects of the same variance f for all
+Model: z ~ N(0, A), A = f R^2 + (1 - s) R + s I, with effects of the same variance f for all
 variants, and s for what the LD does not explain: 0 if the LD is that of the GWAS sample, and the
 larger the worse it fits. Both are estimated by maximum likelihood, s from `S_FLOOR` up: near 0 the
 residuals would magnify rounding of the z-scores and of the stored LD. Since A with a floor is
@@ -27,14 +13,18 @@ variant is either wrong or causal; `flip_gain` tells wrong signs from the rest.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from tfgen.errors import InputMismatchError, NumericalError
-from tfgen.prior.constant_fit import Spectrum, fit_constant
+from tfgen.errors import InputMismatchError
+from tfgen.prior.constant_fit import Spectrum
+from tfgen.prior.ld.block_fit import ALPHA as ALPHA
+from tfgen.prior.ld.block_fit import BlockStatistic as BlockStatistic
+from tfgen.prior.ld.block_fit import chi2_statistic as chi2_statistic
+from tfgen.prior.ld.block_fit import require_finite
 from tfgen.prior.ld.ld_block import LdBlock
 from tfgen.prior.projection import project
 
@@ -43,9 +33,6 @@ Matrix = npt.NDArray[np.float64]
 
 S_FLOOR = 1e-3
 """Least s; that of in-sample LD."""
-
-ALPHA = 0.05
-"""Level of the tests of a block, over all of its variants."""
 
 FLIP_GAIN = 2.0
 """Gain in log-likelihood above which a flagged variant is called flipped."""
@@ -90,76 +77,6 @@ class LdFit:
 
 
 @dataclass(frozen=True)
-class BlockStatistic:
-    """y' K^-1 y of a block, which is chi-square with k degrees of freedom if z fits the LD.
-
-    Attributes:
-        chi2: The statistic.
-        k: Degrees of freedom.
-        p_upper: Probability of a value as large; small if the LD is of other people.
-        p_lower: Probability of a value as small; small if z-scores were shrunk or imputed.
-    """
-
-    chi2: float
-    k: int
-    p_upper: float
-    p_lower: float
-
-    @property
-    def is_flagged(self) -> bool:
-        """Whether either tail is below half of `ALPHA`."""
-        return min(self.p_upper, self.p_lower) < ALPHA / 2
-
-
-@dataclass(frozen=True)
-class NoiseTest:
-    """Whether blocks need a noise other than 1 beside a constant prior variance.
-
-    Attributes:
-        f: Prior variance at noise 1, by maximum likelihood.
-        sigma: Noise by maximum likelihood, together with f.
-        p_upper: One-sided; small if there is more noise: the LD is of other people.
-        p_lower: One-sided; small if there is less: z-scores were shrunk or imputed.
-    """
-
-    f: float
-    sigma: float
-    p_upper: float
-    p_lower: float
-
-    @property
-    def p(self) -> float:
-        """Two-sided."""
-        return min(1.0, 2 * min(self.p_upper, self.p_lower))
-
-
-@dataclass(frozen=True)
-class BlockFit:
-    """Both statistics of a block among others.
-
-    Attributes:
-        size: Whether its z-scores are of the size that the f of all blocks makes them.
-        shape: Whether they are distributed over the eigenvectors as they should be.
-        is_alone: Whether there are no other blocks, so that `size` says nothing.
-    """
-
-    size: BlockStatistic
-    shape: NoiseTest
-    is_alone: bool = False
-
-    @property
-    def p(self) -> float:
-        """Two-sided, of the smaller of both, for two tests; of `shape` if there is one block."""
-        if self.is_alone:
-            return self.shape.p
-        return min(1.0, 2 * min(self.shape.p, 2 * min(self.size.p_upper, self.size.p_lower)))
-
-    def is_flagged(self, n_blocks: int = 1) -> bool:
-        """Whether p is below `ALPHA`, for so many blocks together."""
-        return self.p < ALPHA / n_blocks
-
-
-@dataclass(frozen=True)
 class VariantStatistics:
     """How well the z-score of each variant is predicted by the others [n].
 
@@ -198,64 +115,6 @@ class BlockMismatch:
     rows: npt.NDArray[np.int64]
 
 
-def chi2_statistic(y: Vector, factor: Matrix | None = None, sigma: float = 1.0) -> BlockStatistic:
-    """Statistic of a block.
-
-    Args:
-        y: Whitened z-scores [k].
-        factor: Lower Cholesky factor of K = Q F Q' + sigma I [k, k]; without it K = sigma I, which
-            says whether there is any signal or mismatch at all.
-        sigma: Noise, if there is no factor.
-
-    Raises:
-        NumericalError: y is not finite.
-    """
-    _require_finite(y, "y")
-    if factor is None:
-        chi2 = float(y @ y) / sigma
-    else:
-        white = np.linalg.solve(factor, y)
-        chi2 = float(white @ white)
-    return _chi2(chi2, len(y))
-
-
-def noise_test(spectra: Sequence[Spectrum]) -> NoiseTest:
-    """Likelihood ratio of f and sigma to f and sigma = 1.
-
-    Args:
-        spectra: One block or more.
-
-    Raises:
-        NumericalError: There is nothing to fit.
-    """
-    held, free = fit_constant(spectra, 1.0), fit_constant(spectra)
-    root = math.copysign(math.sqrt(max(0.0, 2 * (held.nll - free.nll))), free.sigma - 1)
-    upper, lower = (math.erfc(sign * root / math.sqrt(2)) / 2 for sign in (1, -1))
-    return NoiseTest(held.f, free.sigma, upper, lower)
-
-
-def block_fits(spectra: Sequence[Spectrum]) -> list[BlockFit]:
-    """Both statistics of every block of a trait.
-
-    Args:
-        spectra: All blocks with z-scores.
-
-    Raises:
-        NumericalError: There is nothing to fit.
-    """
-    f = fit_constant(spectra, 1.0).f
-    slopes = [x.eigenvalues / (f * x.eigenvalues + 1) for x in spectra]
-    total = sum(float(slope @ slope) for slope in slopes)
-    return [
-        BlockFit(
-            _chi2(x.mahalanobis(f, 1.0), len(slope), float(slope.sum()) ** 2 / total),
-            noise_test([x]),
-            len(spectra) == 1,
-        )
-        for x, slope in zip(spectra, slopes, strict=True)
-    ]
-
-
 def ld_eigen(ld: Matrix) -> LdEigen:
     """Eigenvalues and vectors of an LD matrix [n, n]; negative eigenvalues become 0."""
     values, vectors = np.linalg.eigh(np.asarray(ld, np.float64))
@@ -276,7 +135,7 @@ def fit_ld(eigen: LdEigen, z: Vector) -> LdFit:
     n = len(eigen.vectors)
     if z.shape != (n,):
         raise InputMismatchError(f"{z.size} z-scores for LD of {n} variants; expected as many")
-    _require_finite(z, "z")
+    require_finite(z, "z")
     projected = eigen.vectors.T @ z
     squares = projected**2
     remainder = max(0.0, float(z @ z - squares.sum()))
@@ -303,9 +162,7 @@ def fit_ld(eigen: LdEigen, z: Vector) -> LdFit:
     return LdFit(f, s, best, s <= S_FLOOR * (1 + 1e-6))
 
 
-def variant_statistics(
-    eigen: LdEigen, z: Vector, fit: LdFit | None = None
-) -> VariantStatistics:
+def variant_statistics(eigen: LdEigen, z: Vector, fit: LdFit | None = None) -> VariantStatistics:
     """Predicts every z-score from the others.
 
     With g = A^-1 z and D_j = (A^-1)_jj, z_j given the others is normal with mean z_j - g_j / D_j
@@ -369,7 +226,7 @@ def block_mismatch(block: LdBlock, z: Vector) -> BlockMismatch | None:
     if not rows.size:
         return None
     observed = z[rows]
-    _require_finite(observed, f"block {block.info.id}: z")
+    require_finite(observed, f"block {block.info.id}: z")
     everywhere = np.full(block.info.n, np.nan)
     everywhere[block.in_centre] = z
     projection = project(block, everywhere)
@@ -449,17 +306,6 @@ def mismatch_power(
     return rows
 
 
-def _chi2(chi2: float, k: int, lost: float = 0.0) -> BlockStatistic:
-    """The tails of a gamma distribution of mean k and variance 2 (k - lost)."""
-    import tensorflow as tf
-
-    share = max(1 - lost / k, 1e-6)
-    half = (tf.constant([x / (2 * share)], tf.float64) for x in (k, chi2))
-    shape, value = half
-    upper, lower = tf.math.igammac(shape, value), tf.math.igamma(shape, value)
-    return BlockStatistic(chi2, k, float(upper[0]), float(lower[0]))
-
-
 def _variances(f: Vector, s: float, values: Vector | float) -> Vector:
     """Eigenvalues of A."""
     return np.asarray(f * np.square(values) + (1 - s) * values + s)
@@ -478,12 +324,3 @@ def _maximise(function: Callable[[Vector], Vector], grid: Vector) -> float:
         value = float(grid[best])
         grid = np.linspace(low, high, 9)
     return value
-
-
-def _require_finite(values: Vector, name: str) -> None:
-    bad = np.flatnonzero(~np.isfinite(values))
-    if bad.size:
-        raise NumericalError(
-            f"{name}: {bad.size} of {values.size} values are not finite, the first is number "
-            f"{bad[0]}; leave out missing ones"
-        )

@@ -1,4 +1,4 @@
-"""What was found for every block, kept on disk as soon as it is known, so that a killed run goes on.
+"""What was found in every block, kept on disk at once, so that a killed run goes on.
 
 Reading a block, and its likelihood in float64, are what takes time; the rest is done again.
 """

@@ -9,6 +9,9 @@ from tfgen.prior.ld.mismatch import chi2_statistic
 from tfgen.prior.outputs.calibration import Enrichment, Group
 from tfgen.prior.outputs.held_out import BASELINES, TraitResult
 
+Key = tuple[str, str]
+"""A trait, and how its blocks are tested."""
+
 _UNITS = "likelihoods in nats; f and sigma on the z scale"
 
 
@@ -25,6 +28,7 @@ def write_blocks(path: Path, results: Sequence[TraitResult]) -> None:
                     "CHR": block.block.chrom,
                     "START": block.block.start,
                     "END": block.block.end,
+                    "TEST": block.test,
                     "FOLD": block.fold,
                     "N_VARIANTS": block.block.n,
                     "N_OBSERVED": block.n_observed,
@@ -45,11 +49,12 @@ def write_blocks(path: Path, results: Sequence[TraitResult]) -> None:
     write_rows(path, rows, _UNITS)
 
 
-def write_deciles(path: Path, groups: Mapping[str, Sequence[Group]]) -> None:
-    """One row per trait and tenth of the observed variants by prior variance."""
+def write_deciles(path: Path, groups: Mapping[Key, Sequence[Group]]) -> None:
+    """One row per trait, test and tenth of the observed variants by prior variance."""
     rows: list[dict[str, object]] = [
         {
             "TRAIT": trait,
+            "TEST": test,
             "DECILE": i + 1,
             "N": group.n,
             "MEAN_F": number(group.mean_f),
@@ -60,17 +65,18 @@ def write_deciles(path: Path, groups: Mapping[str, Sequence[Group]]) -> None:
             "EM_RATIO": number(group.em_ratio),
             "EM_RATIO_SE": number(group.em_ratio_se),
         }
-        for trait, found in groups.items()
+        for (trait, test), found in groups.items()
         for i, group in enumerate(found)
     ]
     write_rows(path, rows, "EM_RATIO: mean of E[b^2 | z] over mean f")
 
 
-def write_enrichments(path: Path, found: Mapping[str, Sequence[Enrichment]]) -> None:
-    """One row per trait and annotation."""
+def write_enrichments(path: Path, found: Mapping[Key, Sequence[Enrichment]]) -> None:
+    """One row per trait, test and annotation."""
     rows: list[dict[str, object]] = [
         {
             "TRAIT": trait,
+            "TEST": test,
             "ANNOTATION": row.annotation,
             "N": row.n,
             "SHARE": number(row.share),
@@ -78,10 +84,10 @@ def write_enrichments(path: Path, found: Mapping[str, Sequence[Enrichment]]) -> 
             "ENRICHMENT": number(row.enrichment),
             "ENRICHMENT_SE": number(row.se),
         }
-        for trait, rows in found.items()
+        for (trait, test), rows in found.items()
         for row in rows
     ]
-    empty = ("TRAIT", "ANNOTATION", "N", "SHARE", "MEAN_F", "ENRICHMENT", "ENRICHMENT_SE")
+    empty = ("TRAIT", "TEST", "ANNOTATION", "N", "SHARE", "MEAN_F", "ENRICHMENT", "ENRICHMENT_SE")
     text = "ENRICHMENT: mean f where the annotation is not 0 over mean f of all observed variants"
     write_rows(path, rows, text, empty)
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from tfgen.prior.constant_fit import ConstantPrior
 from tfgen.prior.ld.mismatch import ALPHA, BlockStatistic, chi2_statistic
-from tfgen.prior.outputs.calibration import RATIO_RANGE, is_mismatch
+from tfgen.prior.outputs.calibration import RATIO_RANGE, is_mismatch, mahalanobis_p
 from tfgen.prior.outputs.held_out import BASELINES, TraitBlock, TraitResult
-from tfgen.prior.outputs.jackknife import Interval, interval
+from tfgen.prior.outputs.jackknife import Interval, block_groups, interval
+from tfgen.prior.outputs.trained_prior import FINAL
 
 _NAMES = {
     "no_effects": "no effects",
@@ -44,7 +45,7 @@ class Gain:
         x = self.per_1000
         verdict = "above zero" if x.is_above_zero else "not above zero"
         if math.isnan(x.se):
-            verdict = "not known to be above zero: a single block"
+            verdict = "not known to be above zero: too few blocks"
         return (
             f"gain over {_NAMES[self.baseline]}: {x.estimate:.4g} nats per 1,000 variants "
             f"[{x.low:.4g}, {x.high:.4g}], {self.bits_per_variant:.3g} bits per variant: {verdict}"
@@ -53,16 +54,18 @@ class Gain:
 
 @dataclass(frozen=True)
 class TraitEvaluation:
-    """The figures of one trait.
+    """The figures of one trait on blocks that are tested in the same way.
 
     Attributes:
         result: Its blocks.
+        n_groups: Groups of blocks behind the standard errors.
         gains: One per baseline.
         fit: y'K^-1 y of all blocks, chi-square with k degrees of freedom if the prior is right.
         flagged: Blocks whose own statistic is beyond chance, for all blocks together.
     """
 
     result: TraitResult
+    n_groups: int
     gains: tuple[Gain, ...]
     fit: BlockStatistic
     flagged: tuple[str, ...]
@@ -73,22 +76,37 @@ class TraitEvaluation:
         return self.result.trait.name
 
     @property
+    def test(self) -> str:
+        """How the blocks are tested: `trained_prior.FOLDS`, `FINAL` or `IN_SAMPLE`."""
+        return self.result.blocks[0].test
+
+    @property
+    def label(self) -> str:
+        """The trait, and that it is a final test."""
+        return f"{self.name}, final test" if self.test == FINAL else self.name
+
+    @property
     def mahalanobis_per_k(self) -> float:
         """1 if the prior and the LD are right."""
         return self.fit.chi2 / self.fit.k
 
     @property
     def is_mismatch(self) -> bool:
-        """Whether it is too far from 1."""
-        return is_mismatch(self.mahalanobis_per_k)
+        """Whether it is too far from 1, and not by chance."""
+        return is_mismatch(self.mahalanobis_per_k, self.fit.k)
+
+    @property
+    def mahalanobis_p(self) -> float:
+        """Two-sided chi-square probability of that."""
+        return mahalanobis_p(self.mahalanobis_per_k, self.fit.k)
 
     def mismatch_text(self) -> str:
         """What that means."""
         low, high = RATIO_RANGE
         return (
-            f"MISMATCH: {self.name}: Mahalanobis/k is {self.mahalanobis_per_k:.4g}, expected "
-            f"{low} to {high}: LD, noise and z-scores do not belong together; see "
-            "prior_check_ld.py"
+            f"MISMATCH: {self.label}: Mahalanobis/k is {self.mahalanobis_per_k:.4g} "
+            f"(p {self.mahalanobis_p:.3g}), expected {low} to {high}: LD, noise and z-scores do "
+            "not belong together; see prior_check_ld.py"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -96,6 +114,7 @@ class TraitEvaluation:
         blocks = self.result.blocks
         return {
             "n_blocks": len(blocks),
+            "n_groups": self.n_groups,
             "n_observed": sum(block.n_observed for block in blocks),
             "k": self.fit.k,
             "nll_per_z": sum(b.nll for b in blocks) / sum(b.n_observed for b in blocks),
@@ -110,6 +129,7 @@ class TraitEvaluation:
                 for gain in self.gains
             },
             "mahalanobis_per_k": self.mahalanobis_per_k,
+            "p": self.mahalanobis_p,
             "p_upper": self.fit.p_upper,
             "p_lower": self.fit.p_lower,
             "mismatch": self.is_mismatch,
@@ -126,23 +146,25 @@ class TraitEvaluation:
 
 
 def evaluate_trait(result: TraitResult) -> TraitEvaluation:
-    """The figures of a trait from its blocks.
+    """The figures of a trait from its blocks, all of one test.
 
     Raises:
         UsageError: There is no block.
     """
     blocks = result.blocks
     observed = np.array([block.n_observed for block in blocks], np.float64)
+    groups = block_groups([block.block for block in blocks])
     gains = []
     for baseline in BASELINES:
         nats = np.array([block.baselines[baseline] - block.nll for block in blocks], np.float64)
-        gains.append(Gain(baseline, float(nats.sum()), interval(1000 * nats, observed)))
+        gains.append(Gain(baseline, float(nats.sum()), interval(1000 * nats, observed, groups)))
     tails = {block.block.id: chi2_statistic(block.residuals) for block in blocks}
     least = {name: min(found.p_upper, found.p_lower) for name, found in tails.items()}
     limit = ALPHA / 2 / max(1, len(blocks))
     flagged = tuple(name for name, p in least.items() if p < limit)
     residuals = np.concatenate([block.residuals for block in blocks])
-    return TraitEvaluation(result, tuple(gains), chi2_statistic(residuals), flagged)
+    fit = chi2_statistic(residuals)
+    return TraitEvaluation(result, len(np.unique(groups)), tuple(gains), fit, flagged)
 
 
 def _constant(prior: ConstantPrior) -> dict[str, float]:

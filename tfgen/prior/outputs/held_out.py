@@ -2,21 +2,22 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
 from tfgen.errors import UsageError
 from tfgen.prior.constant_fit import ConstantPrior, Spectrum, fit_constant
+from tfgen.prior.evaluation import exact_terms
 from tfgen.prior.ld.ld_store import LdStore
-from tfgen.prior.likelihood import Tensor, block_terms
+from tfgen.prior.outputs.block_pieces import Arrays, BlockPieces
 from tfgen.prior.outputs.calibration import VariantFigures, enrichment_sums
-from tfgen.prior.outputs.trained_prior import TrainedPrior
+from tfgen.prior.outputs.trained_prior import FINAL, IN_SAMPLE, TrainedPrior
 from tfgen.prior.posterior import posterior_of
 from tfgen.prior.training.block_data import BlockData, BlockSize
 from tfgen.prior.training.disk_blocks import DiskBlocks
+from tfgen.prior.training.prior_folder import overlap
 from tfgen.prior.training.traits import Trait
 
 Doubles = npt.NDArray[np.float64]
@@ -33,6 +34,7 @@ class TraitBlock:
 
     Attributes:
         block: Where it lies.
+        test: How it is tested: `trained_prior.FOLDS`, `FINAL` or `IN_SAMPLE`.
         fold: The model.
         sigma: Its noise.
         n_observed: z-scores.
@@ -46,6 +48,7 @@ class TraitBlock:
     """
 
     block: BlockSize
+    test: str
     fold: str
     sigma: float
     n_observed: int
@@ -79,6 +82,13 @@ class TraitResult:
     constant: Mapping[str, ConstantPrior]
     constant_same_sigma: Mapping[str, ConstantPrior]
 
+    def by_test(self) -> "tuple[TraitResult, ...]":
+        """The blocks that are tested in the same way, those of a final test last."""
+        tests = sorted({block.test for block in self.blocks}, key=lambda test: test == FINAL)
+        return tuple(
+            replace(self, blocks=tuple(b for b in self.blocks if b.test == test)) for test in tests
+        )
+
 
 def score_held_out(
     prior: TrainedPrior,
@@ -87,8 +97,9 @@ def score_held_out(
     traits: Sequence[Trait],
     in_sample: bool = False,
     between_blocks: Callable[[], None] = lambda: None,
+    pieces: BlockPieces | None = None,
 ) -> tuple[TraitResult, ...]:
-    """Scores the blocks that no model of a fold saw.
+    """Scores the blocks that a fold, or all of them, never saw.
 
     Args:
         prior: The prior.
@@ -97,15 +108,20 @@ def score_held_out(
         traits: The traits, some of those of the prior.
         in_sample: Score the blocks that every model saw, instead.
         between_blocks: Called after every block; may raise to stop.
+        pieces: What was found in blocks, perhaps by a former run; computed anew by default.
 
     Raises:
+        NumericalError: The likelihood of a block is not finite.
+        OutputError: A piece cannot be written.
         UsageError: There is no block to score, or nothing to fit the constant prior to.
     """
     sizes = source.sizes
     chosen = scored_blocks(prior, sizes, in_sample)
-    pass_ = _Pass(prior, store, source, traits, in_sample)
+    pieces = pieces or BlockPieces(source)
+    pass_ = _Pass(prior, store, sizes, traits, in_sample)
     for index in range(len(sizes)):
-        pass_.read(index, index in chosen)
+        is_scored = index in chosen
+        pass_.take(index, pieces.get(index, partial(pass_.compute, is_scored=is_scored)))
         between_blocks()
     return tuple(pass_.result(number) for number in range(len(traits)))
 
@@ -118,8 +134,11 @@ def scored_blocks(
     Raises:
         UsageError: None.
     """
-    tested = prior.index.fold_of
-    chosen = [i for i, s in enumerate(sizes) if (s.id in tested) != in_sample and s.n_observed]
+    chosen = [
+        i
+        for i, size in enumerate(sizes)
+        if (prior.test_of(size.id) == IN_SAMPLE) == in_sample and size.n_observed
+    ]
     if chosen:
         return frozenset(chosen)
     if in_sample:
@@ -136,23 +155,20 @@ def scored_blocks(
 def learned_blocks(prior: TrainedPrior, sizes: Sequence[BlockSize], fold: str) -> list[int]:
     """Blocks that a fold may have learned from or stopped by: all that do not touch its test.
 
-    Those of chromosomes that were kept out of everything are none of them.
+    Those that were kept out of every fold, and what touches them, are none of them. For `mean` it
+    is what any fold may have learned from.
     """
-    tests = next((set(f.test) for f in prior.index.folds if f.name == fold), set())
-    chroms = prior.cards[fold].training.get("test_chrom", ()) if fold in prior.cards else ()
-    test = [size for size in sizes if size.id in tests]
+    tests = {block for f in prior.index.folds if f.name == fold for block in f.test}
+    # A prior of format 1.0 does not say what was kept out.
+    chroms = prior.card.training.get("test_chrom", ())
+    apart = [size for size in sizes if size.id in tests or prior.test_of(size.id) == FINAL]
     return [
         i
         for i, size in enumerate(sizes)
         if size.n_observed
-        and size.id not in tests
         and size.chrom not in chroms
-        and not any(_overlap(size, other) for other in test)
+        and not any(size is other or overlap(size, other) for other in apart)
     ]
-
-
-def _overlap(one: BlockSize, other: BlockSize) -> bool:
-    return one.chrom == other.chrom and one.start < other.end and other.start < one.end
 
 
 class _Pass:
@@ -162,57 +178,83 @@ class _Pass:
         self,
         prior: TrainedPrior,
         store: LdStore,
-        source: DiskBlocks,
+        sizes: Sequence[BlockSize],
         traits: Sequence[Trait],
         in_sample: bool,
     ) -> None:
-        self._prior, self._store, self._source = prior, store, source
+        self._prior, self._store, self._sizes = prior, store, sizes
         self._traits, self._in_sample = traits, in_sample
         self._columns = prior.trait_columns([trait.name for trait in traits])
         self._shift = sample_size_shift(prior, traits)
         self._spectra: dict[tuple[int, int], Spectrum] = {}
         self._found: dict[tuple[int, int], TraitBlock] = {}
 
-    def read(self, index: int, is_scored: bool) -> None:
-        """Reads one block."""
-        data = self._source.read(index)
+    def compute(self, data: BlockData, is_scored: bool) -> Arrays:
+        """What a block gives, by `TRAIT.NAME`."""
+        arrays: Arrays = {}
         for number, rows in enumerate(data.traits):
             if len(rows.y):
-                self._spectra[index, number] = Spectrum.of(rows.q, rows.y)
+                spectrum = Spectrum.of(rows.q, rows.y)
+                arrays[f"{number}.eigenvalues"] = spectrum.eigenvalues
+                arrays[f"{number}.squares"] = spectrum.squares
         if not is_scored:
-            return
+            return arrays
         log_f = self._prior.log_f(data, self._in_sample)[:, self._columns] + self._shift
         sigma = self._prior.sigma(data.id, self._in_sample)[self._columns]
-        for number in range(len(data.traits)):
-            if len(data.traits[number].y):
-                self._found[index, number] = self._score(
-                    index, data, number, log_f[:, number], float(sigma[number])
-                )
+        for number, rows in enumerate(data.traits):
+            if len(rows.y):
+                found = self._score(data, number, log_f[:, number], float(sigma[number]))
+                arrays |= {f"{number}.{name}": values for name, values in found.items()}
+        return arrays
 
-    def _score(
-        self, index: int, data: BlockData, number: int, log_f: Doubles, sigma: float
-    ) -> TraitBlock:
+    def _score(self, data: BlockData, number: int, log_f: Doubles, sigma: float) -> Arrays:
         rows = data.traits[number]
         if rows.ld is None or rows.z is None:
             raise UsageError("the blocks have no LD of the observed variants; read them with_ld")
-        q, f = rows.q.astype(np.float64), np.exp(log_f)
-        terms = block_terms(log_f, np.float64(np.log(sigma)), q, rows.y)
+        f = np.exp(log_f)
+        terms = exact_terms(data.id, rows, log_f, float(np.log(sigma)))
         moments = posterior_of(log_f, terms).second_moment.numpy()
         ld, z = rows.ld.astype(np.float64), rows.z.astype(np.float64)
         observed = np.flatnonzero(~np.isnan(self._traits[number].z[data.id]))
+        # The diagonal of R is 1, whatever share of its variance was kept.
+        expected = ld**2 @ f + sigma
+        figures = (sigma, rows.n_observed, float(terms.nll), float(terms.null), f.mean())
+        return {
+            "figures": np.array(figures, np.float64),
+            "residuals": terms.whitened.numpy(),
+            "observed": np.stack([f[observed], z**2, expected, moments[observed]]),
+            "enrichment": enrichment_sums(f[observed], data.annotations[observed]),
+        }
+
+    def take(self, index: int, arrays: Arrays) -> None:
+        """Takes what `compute` gave for a block."""
+        for number in range(len(self._traits)):
+            own = {
+                name.partition(".")[2]: values
+                for name, values in arrays.items()
+                if name.startswith(f"{number}.")
+            }
+            if own:
+                spectrum = Spectrum(own["eigenvalues"], own["squares"])
+                self._spectra[index, number] = spectrum
+            if "figures" in own:
+                self._found[index, number] = self._block(self._sizes[index], own)
+
+    def _block(self, size: BlockSize, own: Arrays) -> TraitBlock:
+        sigma, n_observed, nll, null, mean_f = own["figures"].tolist()
         return TraitBlock(
-            block=self._source.sizes[index],
-            fold=self._prior.fold(data.id, self._in_sample),
+            block=size,
+            test=self._prior.test_of(size.id),
+            fold=self._prior.fold(size.id, self._in_sample),
             sigma=sigma,
-            n_observed=rows.n_observed,
-            k=len(rows.y),
-            nll=float(terms.nll),
-            baselines={NO_EFFECTS: float(terms.null)},
-            residuals=_residuals(q, f, sigma, rows.y),
-            mean_f=float(f.mean()),
-            # The diagonal of R is 1, whatever share of its variance was kept.
-            observed=VariantFigures(f[observed], z**2, ld**2 @ f + sigma, moments[observed]),
-            enrichment=enrichment_sums(f[observed], data.annotations[observed]),
+            n_observed=int(n_observed),
+            k=len(own["residuals"]),
+            nll=nll,
+            baselines={NO_EFFECTS: null},
+            residuals=own["residuals"],
+            mean_f=mean_f,
+            observed=VariantFigures(*own["observed"]),
+            enrichment=own["enrichment"],
         )
 
     def result(self, number: int) -> TraitResult:
@@ -242,7 +284,7 @@ class _Pass:
         return TraitResult(self._traits[number], tuple(blocks), constant, same_sigma)
 
     def _learned(self, fold: str, number: int) -> list[Spectrum]:
-        indices = learned_blocks(self._prior, self._source.sizes, fold)
+        indices = learned_blocks(self._prior, self._sizes, fold)
         return [self._spectra[i, number] for i in indices if (i, number) in self._spectra]
 
 
@@ -254,10 +296,3 @@ def sample_size_shift(prior: TrainedPrior, traits: Sequence[Trait]) -> Doubles:
     scales = [prior.index.traits[i] for i in prior.trait_columns([t.name for t in traits])]
     pairs = zip(traits, scales, strict=True)
     return np.array([np.log(trait.n_eff / scale.n_eff) for trait, scale in pairs], np.float64)
-
-
-def _residuals(q: Doubles, f: Doubles, sigma: float, y: Doubles) -> Doubles:
-    """L^-1 y with L L' = Q diag(f) Q' + sigma I."""
-    kernel: Any = (q * f) @ q.T + sigma * np.eye(len(y))
-    factor: Tensor = tf.linalg.cholesky(kernel)
-    return np.asarray(tf.linalg.triangular_solve(factor, y[:, np.newaxis]).numpy()[:, 0])

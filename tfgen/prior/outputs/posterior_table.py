@@ -5,18 +5,17 @@ window in whose centre it lies, where all its neighbours are.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tfgen import __version__
 from tfgen.errors import InputMismatchError
-from tfgen.genome import VariantTable, join_variants
+from tfgen.genome import join_variants
 from tfgen.io import (
     OutputLock,
     Progress,
@@ -25,13 +24,15 @@ from tfgen.io import (
     input_fingerprint,
     refuse_overlap,
 )
+from tfgen.io.work import partial_folder
+from tfgen.prior.evaluation import exact_terms
 from tfgen.prior.features.feature_store import FeatureStore
 from tfgen.prior.ld.ld_store import LdStore
-from tfgen.prior.likelihood import block_terms
-from tfgen.prior.outputs.calibration import RATIO_RANGE, is_mismatch
-from tfgen.prior.outputs.held_out import sample_size_shift
+from tfgen.prior.outputs.block_pieces import Arrays, BlockPieces, partial_run
+from tfgen.prior.outputs.calibration import RATIO_RANGE, is_mismatch, mahalanobis_p
 from tfgen.prior.outputs.posterior_config import PosteriorConfig
-from tfgen.prior.outputs.trained_prior import MEAN, TrainedPrior
+from tfgen.prior.outputs.sample_sizes import SampleSizes
+from tfgen.prior.outputs.trained_prior import IN_SAMPLE, TrainedPrior
 from tfgen.prior.outputs.variant_output import (
     check_name,
     require_new,
@@ -40,12 +41,17 @@ from tfgen.prior.outputs.variant_output import (
     write_variants,
 )
 from tfgen.prior.posterior import posterior_of
-from tfgen.prior.sumstats.munged import MungedStats, read_munged
-from tfgen.prior.training.block_data import TraitRows
+from tfgen.prior.sumstats.munged import read_munged
+from tfgen.prior.training.block_data import BlockData
 from tfgen.prior.training.disk_blocks import DiskBlocks
-from tfgen.prior.training.traits import Trait, align_trait, parse_traits
+from tfgen.prior.training.traits import align_trait, parse_traits
 
 Doubles = npt.NDArray[np.float64]
+
+PUBLISHING = "publishing"
+"""In the folder of the pieces while outputs get their names: those that exist are this run's."""
+
+_COLUMNS = ("log_f", "mean", "variance")
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ class PosteriorTrait:
         n: Variants.
         n_with_statistics: Those of them with a z-score.
         mahalanobis_per_k: y'K^-1 y / k over all blocks, 1 if prior and LD are right.
+        mahalanobis_p: Two-sided chi-square probability of that.
         h2: Sum of E[beta^2] of standardised genotypes; without LD between effects.
     """
 
@@ -64,6 +71,7 @@ class PosteriorTrait:
     n: int
     n_with_statistics: int
     mahalanobis_per_k: float
+    mahalanobis_p: float
     h2: float
 
 
@@ -74,11 +82,13 @@ class PosteriorSummary:
     Attributes:
         traits: Its traits.
         n_in_sample: Variants whose prior was fitted to their own statistics too.
+        n_resumed: Blocks that a former run had done.
         warnings: What the user should know.
     """
 
     traits: Mapping[str, PosteriorTrait]
     n_in_sample: int
+    n_resumed: int
     warnings: tuple[str, ...]
 
 
@@ -96,9 +106,24 @@ class _Effects:
     def ratio(self) -> float:
         return self.chi2 / self.k if self.k else float("nan")
 
+    @property
+    def p(self) -> float:
+        return mahalanobis_p(self.ratio, self.k)
+
+
+@dataclass(frozen=True)
+class _Models:
+    """By which model each observed variant was scored [n], and whether it saw them [n]."""
+
+    fold: npt.NDArray[np.object_]
+    in_sample: npt.NDArray[np.bool_]
+
 
 def write_posterior(config: PosteriorConfig, command: str = "prior_posterior") -> PosteriorSummary:
     """Writes the posterior effects of every trait.
+
+    What was found in blocks is kept in `OUTPUT.partial/`; a run that was killed goes on from there
+    and ends with the same bytes.
 
     Args:
         config: The settings.
@@ -110,8 +135,10 @@ def write_posterior(config: PosteriorConfig, command: str = "prior_posterior") -
     Raises:
         InputFormatError: An input cannot be parsed.
         InputMismatchError: Inputs contradict each other, LD and z-scores among them.
-        InterruptedRunError: SIGINT or SIGTERM; nothing was written.
-        OutputError: An output exists, or is being written by another run.
+        InterruptedRunError: SIGINT or SIGTERM; what was done is kept.
+        NumericalError: The likelihood of a block is not finite.
+        OutputError: An output exists, is being written by another run, or was begun with other
+            settings.
         UsageError: Settings contradict each other or the inputs.
     """
     check_name(config.output)
@@ -121,89 +148,113 @@ def write_posterior(config: PosteriorConfig, command: str = "prior_posterior") -
     report = RunReport(command, dataclasses.asdict(config))
     with ExitStack() as stack:
         stop = stack.enter_context(StopRequest())
-        for path in paths.values():
+        for path in dict.fromkeys([config.output, *paths.values()]):
             refuse_overlap(path, inputs)
             stack.enter_context(OutputLock(path))
-        require_new(list(paths.values()), config.overwrite)
+        mark = partial_folder(config.output) / PUBLISHING
+        was_publishing = mark.exists()
+        require_new(list(paths.values()), config.overwrite or was_publishing)
         features = stack.enter_context(FeatureStore(config.features)) if config.features else None
         prior = TrainedPrior(config.prior, features, config.micro_batch)
         prior.trait_columns(list(files))
         store = stack.enter_context(LdStore(config.ld))
-        statistics = {name: read_munged(path) for name, path in files.items()}
-        traits = [align_trait(store, name, statistics[name], files[name]) for name in files]
-        source = DiskBlocks(store, features, traits, cache_bytes=0)
-        with Progress(len(source.sizes), "solving", "blocks", mode=config.progress) as progress:
-
-            def between_blocks() -> None:
-                progress.update()
-                stop.raise_if_requested()
-
-            effects, fold = _effects(config, prior, store, source, traits, between_blocks)
-        warnings = _check(config, prior, effects)
-        digests = {name: input_fingerprint(path) for name, path in files.items()}
-        found = {}
-        for trait in traits:
-            info = {
-                "tfgen": __version__,
-                "trait": trait.name,
-                "build": str(store.attributes.get("build", "")),
-                "models": {name: card.digest for name, card in prior.cards.items()},
-                "ld_digest": store.digest,
-                "features_digest": features.digest if features is not None else "",
-                "statistics": digests[trait.name]["sha256"],
-            }
-            found[trait.name] = _write(
-                paths[trait.name],
-                trait,
-                statistics[trait.name],
-                store.variants,
-                effects[trait.name],
-                fold,
-                info,
-            )
-        if source.n_without_features and prior.needs_features:
-            warnings.append(
-                f"{source.n_without_features} variants have no features; they count as missing"
-            )
-        summary = PosteriorSummary(found, int(np.count_nonzero(fold == MEAN)), tuple(warnings))
-        report.inputs = digests
+        run = _Run(config, prior, store, features, files)
+        if was_publishing:
+            mark.touch()
+        effects, models = run.effects(stop)
+        warnings = _check(config, prior, effects, run)
+        mark.touch()
+        found = {name: _write(paths[name], run, name, effects[name], models.fold) for name in files}
+        n_without = run.pieces.n_without_features
+        if n_without and prior.needs_features:
+            warnings.append(f"{n_without} variants have no features; they count as missing")
+        summary = PosteriorSummary(
+            found, int(models.in_sample.sum()), run.pieces.n_resumed, tuple(warnings)
+        )
+        report.inputs = run.digests
         report.results = dataclasses.asdict(summary)
         report.write(config.output.with_name(config.output.name + ".run.json"))
+        run.work.remove()
     return summary
 
 
-def _effects(
-    config: PosteriorConfig,
-    prior: TrainedPrior,
-    store: LdStore,
-    source: DiskBlocks,
-    traits: list[Trait],
-    between_blocks: Callable[[], None],
-) -> tuple[dict[str, _Effects], npt.NDArray[np.object_]]:
-    """The posterior of every block, of which the centre is kept; and the fold of each variant."""
-    columns = prior.trait_columns([trait.name for trait in traits])
-    shift = sample_size_shift(prior, traits)
-    parts: dict[str, list[_Effects]] = {trait.name: [] for trait in traits}
-    folds: list[npt.NDArray[np.object_]] = []
-    for index, size in enumerate(source.sizes):
-        _, centre = store.read_variants(size.id)
-        fold = prior.fold(size.id, config.in_sample)
-        folds.append(np.full(int(centre.sum()), fold, object))
-        data = source.read(index)
-        log_f = prior.log_f(data, config.in_sample)[:, columns] + shift
-        sigma = prior.sigma(size.id, config.in_sample)[columns]
-        for number, trait in enumerate(traits):
-            own = _block(data.traits[number], log_f[:, number], float(sigma[number]))
-            parts[trait.name].append(_centre(own, centre))
-        between_blocks()
-    return {name: _joined(found) for name, found in parts.items()}, np.concatenate(folds)
+class _Run:
+    """The inputs of a run, and the pass over its blocks."""
+
+    def __init__(
+        self,
+        config: PosteriorConfig,
+        prior: TrainedPrior,
+        store: LdStore,
+        features: FeatureStore | None,
+        files: Mapping[str, Path],
+    ) -> None:
+        self.config, self.prior, self.store, self.features = config, prior, store, features
+        self.digests = {name: input_fingerprint(path) for name, path in files.items()}
+        self.statistics = {name: read_munged(path) for name, path in files.items()}
+        self.traits = {
+            name: align_trait(store, name, stats, files[name])
+            for name, stats in self.statistics.items()
+        }
+        self._sizes = [SampleSizes(stats, name) for name, stats in self.statistics.items()]
+        self._columns = prior.trait_columns(list(files))
+        self._source = DiskBlocks(
+            store,
+            features,
+            list(self.traits.values()),
+            cache_bytes=0,
+            needs_frequency=prior.needs_frequency,
+        )
+        for size in self._source.sizes:
+            prior.fold(size.id, config.in_sample)  # raises before anything is computed
+        settings = {"in_sample": config.in_sample, "micro_batch": config.micro_batch}
+        statistics = {name: str(entry["sha256"]) for name, entry in self.digests.items()}
+        self.work = partial_run(config.output, prior, store, features, statistics, settings)
+        self.pieces = BlockPieces(self._source, self.work, config.overwrite)
+
+    def effects(self, stop: StopRequest) -> tuple[dict[str, _Effects], _Models]:
+        """The posterior of every block, of which the centre is kept."""
+        parts: dict[str, list[_Effects]] = {name: [] for name in self.traits}
+        folds: list[npt.NDArray[np.object_]] = []
+        in_sample: list[npt.NDArray[np.bool_]] = []
+        sizes = self._source.sizes
+        with Progress(len(sizes), "solving", "blocks", mode=self.config.progress) as progress:
+            for index, size in enumerate(sizes):
+                arrays = self.pieces.get(index, self._compute)
+                for number, found in enumerate(parts.values()):
+                    found.append(_unpacked(arrays, number))
+                n = len(arrays["0.mean"])
+                folds.append(np.full(n, self.prior.fold(size.id, self.config.in_sample), object))
+                in_sample.append(np.full(n, self.prior.test_of(size.id) == IN_SAMPLE))
+                progress.update()
+                stop.raise_if_requested()
+        models = _Models(np.concatenate(folds), np.concatenate(in_sample))
+        return {name: _joined(found) for name, found in parts.items()}, models
+
+    def _compute(self, data: BlockData) -> Arrays:
+        """The posterior of the centre of a block, by `TRAIT.NAME`."""
+        variants, centre = self.store.read_variants(data.id)
+        log_f = self.prior.log_f(data, self.config.in_sample)[:, self._columns]
+        sigma = self.prior.sigma(data.id, self.config.in_sample)[self._columns]
+        arrays: Arrays = {}
+        for number, trait in enumerate(self.traits.values()):
+            n = self._sizes[number].of(variants)
+            scale = self.prior.index.traits[self._columns[number]].n_eff
+            # f is N Var(beta), and the prior says it for the sample size of the training.
+            shift = np.log(np.where(np.isnan(n), trait.n_eff, n) / scale)
+            found = _block(data, number, log_f[:, number] + shift, float(sigma[number]))
+            for name in _COLUMNS:
+                arrays[f"{number}.{name}"] = getattr(found, name)[centre]
+            arrays[f"{number}.chi2"] = np.array([found.chi2, found.k], np.float64)
+        return arrays
 
 
-def _block(rows: TraitRows, log_f: Doubles, sigma: float) -> _Effects:
+def _block(data: BlockData, number: int, log_f: Doubles, sigma: float) -> _Effects:
     """The posterior of a block; the prior itself where it has no z-score."""
+    rows = data.traits[number]
     if not len(rows.y):
         return _Effects(log_f, np.zeros(len(log_f)), np.exp(log_f), 0.0, 0)
-    terms = block_terms(log_f, np.float64(np.log(sigma)), rows.q.astype(np.float64), rows.y)
+    terms = exact_terms(data.id, rows, log_f, float(np.log(sigma)))
     moments = posterior_of(log_f, terms)
     return _Effects(
         log_f,
@@ -214,13 +265,10 @@ def _block(rows: TraitRows, log_f: Doubles, sigma: float) -> _Effects:
     )
 
 
-def _centre(block: _Effects, centre: npt.NDArray[np.bool_]) -> _Effects:
-    return dataclasses.replace(
-        block,
-        log_f=block.log_f[centre],
-        mean=block.mean[centre],
-        variance=block.variance[centre],
-    )
+def _unpacked(arrays: Arrays, number: int) -> _Effects:
+    chi2, k = arrays[f"{number}.chi2"].tolist()
+    log_f, mean, variance = (arrays[f"{number}.{name}"] for name in _COLUMNS)
+    return _Effects(log_f, mean, variance, chi2, int(k))
 
 
 def _joined(blocks: list[_Effects]) -> _Effects:
@@ -234,19 +282,20 @@ def _joined(blocks: list[_Effects]) -> _Effects:
 
 
 def _check(
-    config: PosteriorConfig, prior: TrainedPrior, effects: Mapping[str, _Effects]
+    config: PosteriorConfig, prior: TrainedPrior, effects: Mapping[str, _Effects], run: _Run
 ) -> list[str]:
     """What the user should know; stops where LD and z-scores do not belong together."""
     warnings = list(prior.warnings)
     low, high = RATIO_RANGE
     for name, found in effects.items():
-        if not is_mismatch(found.ratio):
+        if not is_mismatch(found.ratio, found.k):
             continue
         text = (
-            f"{name}: Mahalanobis/k is {found.ratio:.4g} over all blocks, expected {low} to "
-            f"{high}: LD, noise and z-scores do not belong together"
+            f"{name}: Mahalanobis/k is {found.ratio:.4g} over all blocks (p {found.p:.3g}), "
+            f"expected {low} to {high}: LD, noise and z-scores do not belong together"
         )
         if not config.allow_mismatch:
+            run.work.remove()
             raise InputMismatchError(
                 f"{text}; build the LD again with a smaller --var_kept or a larger --shrink (see "
                 "prior_check_ld.py) and train on it, or pass --allow_mismatch"
@@ -256,19 +305,14 @@ def _check(
 
 
 def _write(
-    path: Path,
-    trait: Trait,
-    statistics: MungedStats,
-    variants: VariantTable,
-    effects: _Effects,
-    fold: npt.NDArray[np.object_],
-    info: Mapping[str, Any],
+    path: Path, run: _Run, name: str, effects: _Effects, fold: npt.NDArray[np.object_]
 ) -> PosteriorTrait:
     """Writes the table of one trait."""
-    join = join_variants(variants, statistics.variants, trait.name)
+    variants, statistics = run.store.variants, run.statistics[name]
+    join = join_variants(variants, statistics.variants, name)
     n = np.full(len(variants), np.nan)
     n[join.found] = statistics.n[join.rows[join.found]]
-    size = np.where(np.isnan(n), trait.n_eff, n)
+    size = np.where(np.isnan(n), run.traits[name].n_eff, n)
     sd = np.sqrt(effects.variance)
     standardised = 1 / np.sqrt(size)
     spread = 2 * variants.af * (1 - variants.af)
@@ -287,7 +331,16 @@ def _write(
         "LOGF": effects.log_f,
         "FOLD": fold,
     }
+    info = {
+        "tfgen": __version__,
+        "trait": name,
+        "build": str(run.store.attributes.get("build", "")),
+        "models": {fold: card.digest for fold, card in run.prior.cards.items()},
+        "ld_digest": run.store.digest,
+        "features_digest": run.features.digest if run.features is not None else "",
+        "statistics": run.digests[name]["sha256"],
+    }
     write_variants(path, columns, info)
-    return PosteriorTrait(
-        path, len(variants), int(join.found.sum()), effects.ratio, float(second.sum())
-    )
+    n_known = int(join.found.sum())
+    second_sum = float(second.sum())
+    return PosteriorTrait(path, len(variants), n_known, effects.ratio, effects.p, second_sum)

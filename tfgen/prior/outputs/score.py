@@ -1,7 +1,7 @@
 """Scores any variants with a trained prior and writes them as PolyFun reads them.
 
-A variant of a block that a fold kept out gets log f from that fold; any other gets the mean over
-the folds.
+A variant of a block that is the test of a fold gets log f from that fold; any other gets the mean
+over the folds.
 """
 
 import dataclasses
@@ -29,10 +29,10 @@ from tfgen.io import (
 from tfgen.prior.features.feature_store import Features, FeatureStore
 from tfgen.prior.features.panel_columns import with_frequencies
 from tfgen.prior.features.variant_lists import DUPLICATE, read_variant_list
-from tfgen.prior.ld.ld_store import BlockInfo, LdStore
+from tfgen.prior.ld.ld_store import LdStore
 from tfgen.prior.outputs.score_config import ScorePriorConfig
 from tfgen.prior.outputs.snpvar import constrain, repeated_keys, snpvar
-from tfgen.prior.outputs.trained_prior import MEAN, TrainedPrior
+from tfgen.prior.outputs.trained_prior import IN_SAMPLE, MEAN, TrainedPrior
 from tfgen.prior.outputs.variant_output import (
     check_name,
     require_new,
@@ -42,6 +42,7 @@ from tfgen.prior.outputs.variant_output import (
     write_variants,
 )
 from tfgen.prior.sumstats.munged import MungedStats, read_munged
+from tfgen.prior.training.prior_folder import BlockPlace, block_places
 from tfgen.prior.training.traits import parse_traits
 
 NO_FEATURES, NO_FREQUENCY = "NO_FEATURES", "NO_FREQUENCY"
@@ -77,7 +78,7 @@ class ScoreSummary:
 
     Attributes:
         n: Variants in the output.
-        n_cross_fitted: Those of them that got the fold that never saw them.
+        n_cross_fitted: Those of them whose block was seen by no model that scored them.
         rejected: Code -> variants that are not in the output.
         traits: Its traits.
         warnings: What the user should know.
@@ -92,7 +93,7 @@ class ScoreSummary:
 
 @dataclass(frozen=True)
 class _Scores:
-    """Log f of variants [n, T], its standard deviation over folds [n, T], and the fold [n]."""
+    """Log f of variants [n, T], its jackknife standard error [n, T], and the fold [n]."""
 
     log_f: Doubles
     se: Doubles
@@ -142,7 +143,8 @@ def score_prior(config: ScorePriorConfig, command: str = "prior_score") -> Score
                 progress.update(n)
                 stop.raise_if_requested()
 
-            scores = _score(prior, features, variants, _folds(prior, store, variants), between)
+            fold, unseen = _folds(prior, store, variants)
+            scores = _score(prior, features, variants, fold, between)
         statistics = {name: read_munged(path) for name, path in files.items()}
         info = _info(config, prior, store, features)
         traits = {
@@ -151,7 +153,7 @@ def score_prior(config: ScorePriorConfig, command: str = "prior_score") -> Score
         }
         summary = ScoreSummary(
             n=len(variants),
-            n_cross_fitted=int(np.count_nonzero(scores.fold != MEAN)),
+            n_cross_fitted=int(np.count_nonzero(unseen)),
             rejected=rejects.counts,
             traits=traits,
             warnings=tuple(_warnings(prior, store, files, traits)),
@@ -178,28 +180,33 @@ def _paths(config: ScorePriorConfig, prior: TrainedPrior) -> dict[str, list[Path
 
 
 def _ld_store(config: ScorePriorConfig, prior: TrainedPrior, stack: ExitStack) -> LdStore | None:
-    """The LD store of the training, if it is given.
+    """The LD store, if it is given.
 
     Raises:
-        UsageError: It is needed and not given.
-        InputMismatchError: It lacks blocks of the training.
+        UsageError: It is needed, since the prior does not say where its blocks lie, and not given.
+        InputMismatchError: It is needed and lacks blocks of the training.
     """
     path = config.ld or (config.variants if config.variants.is_dir() else None)
     if path is None:
-        if prior.index.fold_of:
+        if _needs_ld(prior):
             raise UsageError(
-                f"{config.prior}: is cross-fitted, and only the LD store of the training says "
-                "which block a variant is in; give --ld"
+                f"{config.prior}: is cross-fitted and of an older format, so that only the LD "
+                "store of the training says which block a variant is in; give --ld"
             )
         return None
     store = stack.enter_context(LdStore(path))
     missing = set(prior.index.fold_of) - {info.id for info in store.blocks}
-    if missing:
+    if missing and _needs_ld(prior):
         raise InputMismatchError(
             f"{path}: lacks {len(missing)} blocks that folds kept out, such as {min(missing)}; "
             "give the LD store of the training as --ld"
         )
     return store
+
+
+def _needs_ld(prior: TrainedPrior) -> bool:
+    """Whether only the LD store of the training says where the blocks lie."""
+    return bool(prior.index.fold_of) and not prior.index.blocks
 
 
 def _variants(
@@ -249,27 +256,29 @@ def _without(
 
 def _folds(
     prior: TrainedPrior, store: LdStore | None, variants: VariantTable
-) -> npt.NDArray[np.object_]:
-    """The fold that never saw the block of a variant, else `mean` [n].
+) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.bool_]]:
+    """The fold whose test the block of a variant is, else `mean` [n]; and which no model saw [n].
 
-    That is the block in whose centre it lies; of variants in flanks alone, as at the ends of
-    contigs, the nearest block that reaches so far.
+    The block is the one in whose centre it lies; of variants in flanks alone, as at the ends of
+    contigs, the nearest that reaches so far.
     """
-    result = np.full(len(variants), MEAN, object)
-    if store is None:
-        return result
-    tested = prior.index.fold_of
-    for chrom in dict.fromkeys(info.chrom for info in store.blocks):
-        blocks = [b for b in store.blocks if b.chrom == chrom and b.id in tested and b.w]
-        if blocks:
-            rows = np.flatnonzero(variants.chrom == chrom)
-            block = _block_of(blocks, variants.pos[rows] - 1)
-            names = np.array([tested[b.id] for b in blocks], object)
-            result[rows[block >= 0]] = names[block[block >= 0]]
-    return result
+    fold, unseen = np.full(len(variants), MEAN, object), np.zeros(len(variants), bool)
+    places = prior.index.blocks
+    if not places and store is not None:
+        places = block_places(store.blocks)
+    tested = {name: place for name, place in places.items() if prior.test_of(name) != IN_SAMPLE}
+    for chrom in dict.fromkeys(place.chrom for place in tested.values()):
+        blocks = {name: place for name, place in tested.items() if place.chrom == chrom}
+        rows = np.flatnonzero(variants.chrom == chrom)
+        block = _block_of(list(blocks.values()), variants.pos[rows] - 1)
+        names = np.array([prior.fold(name) for name in blocks], object)
+        held = block >= 0
+        fold[rows[held]] = names[block[held]]
+        unseen[rows[held]] = True
+    return fold, unseen
 
 
-def _block_of(blocks: Sequence[BlockInfo], pos: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _block_of(blocks: Sequence[BlockPlace], pos: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The nearest block that holds each position, from 0; -1 where none does."""
     order = np.argsort([b.centre_start for b in blocks])
     starts, ends, centre_starts, centre_ends = (
@@ -308,7 +317,10 @@ def _score(
             own = fold[part] == name
             log_f[part][own] = values[row, own]
         if len(values) > 1:
-            se[part] = values.std(axis=0, ddof=1)
+            # Each fold was trained without one group of blocks: the delete-a-group jackknife.
+            share = (len(values) - 1) / len(values)
+            squares = np.square(values - values.mean(axis=0)).sum(axis=0)
+            se[part] = np.sqrt(share * squares)
         between(part.stop - part.start)
     return _Scores(log_f, se, fold)
 
@@ -403,7 +415,7 @@ def _warnings(
     traits: Mapping[str, ScoredTrait],
 ) -> list[str]:
     lines = list(prior.warnings)
-    if store is not None and store.digest != prior.index.ld_digest and prior.index.fold_of:
+    if store is not None and store.digest != prior.index.ld_digest and _needs_ld(prior):
         lines.append(f"{store.path}: is not the LD that the prior was trained on")
     lines += [
         f"{path}: none of its variants is among those scored"

@@ -32,8 +32,8 @@ class ScorePriorConfig:
     )
     features: Path | None = _setting("Feature store, if the prior reads features.", None)
     ld: Path | None = _setting(
-        "LD store of the training, which tells the block of a variant; needed for a cross-fitted "
-        "prior unless --variants is it. Also gives frequencies that the list lacks.",
+        "LD store, for frequencies that the list lacks. A cross-fitted prior of an older format "
+        "needs that of its training, which tells the block of a variant.",
         None,
     )
     traits: tuple[str, ...] = _setting(

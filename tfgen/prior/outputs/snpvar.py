@@ -41,8 +41,8 @@ def snpvar(log_f: npt.NDArray[np.floating], n_eff: float) -> Doubles:
 def constrain(values: npt.NDArray[np.floating], largest_ratio: float = LARGEST_RATIO) -> Doubles:
     """Raises the smallest values so that max / min is at most a limit, and keeps the sum.
 
-    All values below max / limit become that, and a hair more, then all are scaled by one number: the
-    ratio of any two that were large enough stays.
+    All values below max / limit become that and a hair more, then all are scaled by one number:
+    the ratio of any two that were large enough stays.
 
     Args:
         values: Values above 0 [n].
