@@ -45,6 +45,8 @@ def report(summary: BuildSummary, config: BuildLdConfig) -> None:
     print(f"in no block: {summary.n_without_block:,} variants")
     if config.variants is not None:
         print(f"not in {config.variants}: {summary.n_not_listed:,} variants")
+    if config.source == "ukb_npz":
+        print(f"without a frequency: {summary.n_without_frequency:,} variants")
     if summary.mismatch is not None:
         found = summary.mismatch
         print(

@@ -6,9 +6,12 @@ Example:
 
 Prints a row per store and trait. MAHALANOBIS_PER_K is that of the constant prior with noise 1,
 MEAN_F its prior variance by maximum likelihood: about 1 if LD and z-scores belong together, and
-MISMATCH outside 0.9 to 1.1. ML_SIGMA is the noise that would be needed instead.
+MISMATCH outside 0.9 to 1.1. ML_SIGMA is the noise that would be needed instead, P_SIGMA the
+probability of one as far from 1 by chance. BAD_BLOCKS are those that prior_build_ld.py --sumstats
+flags.
 """
 
+import sys
 from typing import TYPE_CHECKING
 
 from absl import flags
@@ -32,11 +35,14 @@ def main(values: flags.FlagValues) -> None:
 
 
 def report(rows: tuple["LdCheck", ...]) -> None:
-    """Prints the table as TSV."""
+    """Prints the table as TSV, and what could not be compared to stderr."""
     table = [row.row() for row in rows]
     print("\t".join(table[0]))
     for row in table:
         print("\t".join(map(str, row.values())))
+    for found in rows:
+        if found.warning:
+            print(f"warning: {found.warning}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -104,6 +104,26 @@ def test_faults_are_one_line_with_an_exit_code(panel, tmp_path, flags, code, mes
     assert done.stderr.count("\n") == 1
 
 
+def test_frequencies_of_published_matrices_are_those_of_the_list(tmp_path):
+    folder = tmp_path / "ukb"
+    folder.mkdir()
+    table = variants([10, 20, 30, 40])
+    write_window(folder, 1, 3_000_001, table, np.eye(4))
+    rows = [f"22\t{table.pos[i]}\t{table.alt[i]}\t{table.ref[i]}\t0.{i + 1}\n" for i in range(4)]
+    (tmp_path / "z.tsv").write_text("CHR\tBP\tA1\tA2\tA1FREQ\n" + "".join(rows))
+    flags = ["--source=ukb_npz", "--ukb=ukb", "--progress=none"]
+    done = call(*flags, "--output=with", "--variants=z.tsv", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "without a frequency: 0 variants" in done.stdout
+    assert not done.stderr
+    with LdStore(tmp_path / "with") as store:
+        np.testing.assert_allclose(store.variants.af, [0.1, 0.2, 0.3, 0.4])
+    done = call(*flags, "--output=without", folder=tmp_path)
+    assert "without a frequency: 4 variants" in done.stdout
+    assert "warning: the frequency of 4 of 4 variants is unknown, so that a prior" in done.stderr
+    assert "can have no frequency exponent; give --variants a list with A1FREQ" in done.stderr
+
+
 def test_ld_that_is_not_semi_definite_is_an_error_unless_it_is_mended(tmp_path):
     folder = tmp_path / "ukb"
     folder.mkdir()

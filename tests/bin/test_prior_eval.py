@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from prior.killed_outputs import start
 from prior.outputs.test_score import read
 from prior.trained_toys import shared_study, train
+from tfgen.prior.outputs.eval_config import EvalConfig
 from tfgen.prior.sumstats.munged import MungedStats, read_munged, write_munged
 
 BIN = Path(__file__).resolve().parents[2] / "bin"
@@ -50,7 +53,7 @@ def test_eval_says_what_is_gained(study, tmp_path):
     assert lines[0] == "height: 12 blocks, 480 variants"
     assert lines[2].startswith("  gain over the constant prior: ")
     assert lines[2].endswith("above zero")
-    assert lines[4].startswith("  Mahalanobis/k ")
+    assert re.match(r"  Mahalanobis/k \S+ \(p \S+; upper \S+, lower \S+\), 0 blocks", lines[4])
     assert lines[-1] == "e"
     assert "evaluating: 12/12 blocks" in done.stderr
     assert json.loads((tmp_path / "e" / "eval.json").read_text())["traits"]["height"]
@@ -76,13 +79,13 @@ def test_a_mismatch_is_a_warning_of_eval_and_the_end_of_posterior(study, tmp_pat
 
 
 def test_score_writes_two_tables(study, tmp_path):
-    flags = (*usual(study), f"--variants={study.ld}", "--output=x.snpvar.gz")
+    flags = (usual(study)[0], *usual(study)[2:], f"--variants={study.ld}", "--output=x.snpvar.gz")
     done = call("prior_score", tmp_path, *flags)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith("height: x.snpvar.gz, x.snpvar_constrained.gz: sum of SNPVAR ")
     assert lines[0].endswith("480 with Z and N")
-    assert lines[1] == "720 variants, 720 from a fold that never saw them"
+    assert lines[1] == "720 variants, 720 from models that never saw them"
     assert len(read(tmp_path / "x.snpvar_constrained.gz")["SNPVAR"]) == 720
 
 
@@ -97,9 +100,29 @@ def test_score_ends_with_7_when_many_variants_are_missing(study, tmp_path):
 def test_posterior_writes_a_table(study, tmp_path):
     done = call("prior_posterior", tmp_path, *usual(study), "--output=p.tsv.gz")
     assert done.returncode == 0, done.stderr
-    text = "height: p.tsv.gz: 480 variants, 480 with a z-score; Mahalanobis/k "
-    assert done.stdout.startswith(text)
+    text = r"height: p\.tsv\.gz: 480 variants, 480 with a z-score; Mahalanobis/k \S+ \(p \S+\), sum"
+    assert re.match(text, done.stdout)
     assert len(read(tmp_path / "p.tsv.gz")["BETA_MEAN"]) == 480
+
+
+def test_a_final_test_and_what_was_resumed_are_said(study, tmp_path):
+    prior = train(study, "final", test_chrom=("22",))
+    flags = (f"--prior={prior}", *usual(study)[1:], "--progress=none")
+    settings = EvalConfig(
+        prior=prior,
+        ld=study.ld,
+        features=study.features,
+        traits=study.traits(),
+        output=tmp_path / "e",
+    )
+    assert start("eval", settings, die_in="save", die_after=1).returncode < 0
+    done = call("prior_eval", tmp_path, *flags, "--output=e")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "height: 8 blocks, 320 variants"
+    assert lines[5] == "height, final test: 4 blocks, 160 variants"
+    assert "2 blocks were done by a former run" in lines
+    assert "in sample" not in done.stderr
 
 
 def test_posterior_says_what_was_used_twice(study, tmp_path):

@@ -65,6 +65,13 @@ def test_tracks_and_rejects_are_reported(files):
         (["--bed=x.bed:size=3"], 2, "unknown option 'size'"),
         (["--bed=bad.bed"], 3, "bad.bed:1: end 5 is before start 9"),
         (["--bed=none.bed"], 3, "none.bed"),
+        (["--bigwig=cut.bw"], 3, "cut.bw: a damaged bigWig file; its 80 bytes lack parts"),
+        (["--bigwig=empty.bw"], 3, "empty.bw: not a bigWig file; it begins with nothing"),
+        (["--bigwig=x.bed"], 3, "x.bed: not a bigWig file; it begins with 63687231"),
+        (["--table=large.tsv:columns=z"], 3, "large.tsv:2: z is 1e+300, beyond 32-bit floats"),
+        (["--table=far.tsv:columns=z"], 4, "far.tsv: has none of the 40 variants; it has 1:900"),
+        (["--bed=x.bed", "--bigwig_bins=1,99999999999"], 2, "bigwig_bins: 100000000000 bases"),
+        (["--output=g", "--bed=g.rejects.tsv"], 2, "g.rejects.tsv: is the input g.rejects.tsv"),
         (["--bed=x.bed", "--variants=none.bim"], 3, "none.bim: no such file"),
         (["--bigwig=s.bw", "--variants=other.bim"], 4, "s.bw: none of the contigs 7; it has chr1"),
         (["--bed=x.bed", "--output=no/f.h5"], 5, "cannot create the lock file"),
@@ -74,6 +81,11 @@ def test_tracks_and_rejects_are_reported(files):
 def test_faults_have_their_exit_code_and_one_line(files, flags, code, message):
     write(files / "other.bim", "7 rs1 0 5 A C\n")
     write(files / "half.bim", "1 rs1 0 5 A C\n1 rs2 0 6 A A\n")
+    (files / "cut.bw").write_bytes((files / "s.bw").read_bytes()[:80])
+    write(files / "empty.bw", "")
+    write(files / "large.tsv", "CHR\tBP\tz\n1\t10\t1e300\n")
+    write(files / "far.tsv", "CHR\tBP\tz\n1\t900\t1\n")
+    write(files / "g.rejects.tsv", "1\t5\t9\n")
     done = call(files, "--progress=none", *flags)
     assert done.returncode == code, done.stderr
     assert message in done.stderr

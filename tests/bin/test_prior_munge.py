@@ -101,10 +101,19 @@ def test_what_was_changed_by_frequency_and_the_factor_of_n_are_told(files):
         (["--panel=other.bim"], 4, "has none of the 8 variants"),
         (["--output=no/out.tsv"], 5, "out.tsv.lock: cannot create the lock file"),
         (["--output=in.txt", "--overwrite"], 2, "in.txt: is the input in.txt"),
+        (
+            ["--input=x.tsv.rejects.tsv", "--output=x.tsv", "--overwrite"],
+            2,
+            "rejects.tsv: is the in",
+        ),
+        (["--n=1e308"], 2, "n is 1e+308; expected a number above 0, at most 1e+12"),
+        (["--panel=alleles.bim"], 4, "1 have other alleles in the panel, and 7 are not there"),
     ],
 )
 def test_faults_have_their_exit_code_and_one_line(files, flags, code, message):
     write(files / "other.bim", "9 rs9 0 5 A G\n")
+    write(files / "alleles.bim", "1 rs1 0 1000 A C\n")
+    write(files / "x.tsv.rejects.tsv", "mine")
     done = munge(files, "--progress=none", *flags)
     assert done.returncode == code
     assert message in done.stderr
@@ -124,7 +133,7 @@ def test_too_many_faults_end_with_7_and_a_complete_output(files):
 def test_a_killed_run_leaves_no_output_and_the_next_one_is_not_disturbed(files):
     code = (
         "import os, runpy, signal, sys\n"
-        "from tfgen.prior import munged\n"
+        "from tfgen.prior.sumstats import munged\n"
         "def die(*arguments): os.kill(os.getpid(), signal.SIGKILL)\n"
         "munged._write_text = die\n"
         "sys.path.insert(0, os.path.dirname(sys.argv[1]))\n"

@@ -64,6 +64,7 @@ def test_faults_are_one_line_with_their_exit_code(stores):
         (["--truth=enrichment"], 2, "truth enrichment needs --features"),
         (["--null", "--sigma=-1"], 2, "sigma"),
         (["--truth=model", "--features=features.h5"], 2, "go together"),
+        (["--truth=constant", "--sd=2"], 2, "sd has no use with --truth=constant"),
     ):
         done = call(stores, "--ld=ld", "--output=x.tsv.gz", *flags)
         assert (done.returncode, done.stderr.count("\n")) == (code, 1), done.stderr

@@ -41,7 +41,7 @@ def test_the_matrix_given_is_left_alone():
 
 
 def test_a_negative_eigenvalue_stops():
-    message = r"^LD of chr1: 1 of 3 eigenvalues are negative, the smallest is -0.272792; expected"
+    message = r"^LD of chr1: not positive semi-definite, smallest eigenvalue -0\.272792; 1 of 3 are"
     with pytest.raises(NumericalError, match=message):
         psd_eigh(TORN, "LD of chr1")
 
@@ -53,8 +53,20 @@ def test_a_negative_eigenvalue_within_the_tolerance_is_rounding():
     result = psd_eigh(matrix, "LD")
     np.testing.assert_allclose(result.values, [2, 1, 0], atol=1e-12)
     assert result.repair.min_eigenvalue == pytest.approx(-1e-6, rel=1e-6)
-    with pytest.raises(NumericalError, match="the smallest is -1e-06; expected none below -2e-07"):
+    with pytest.raises(
+        NumericalError, match="eigenvalue -1e-06; 1 of 3 are below -2e-07, expected"
+    ):
         psd_eigh(matrix, "LD", tolerance=1e-7)
+
+
+def test_the_floor_can_be_given_whatever_the_largest_eigenvalue():
+    values = np.array([2.0, 1.0, -1e-3])
+    vectors = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    matrix = (vectors * values) @ vectors.T
+    found = psd_eigh(matrix, "LD", floor=-1.001e-3)
+    assert (found.repair.fix, found.repair.min_eigenvalue) == ("none", pytest.approx(-1e-3))
+    with pytest.raises(NumericalError, match=r"1 of 3 are below -0\.000999"):
+        psd_eigh(matrix, "LD", floor=-0.999e-3)
 
 
 def test_clipping_gives_a_correlation_matrix():
@@ -100,7 +112,7 @@ def test_a_given_share_is_used_whether_needed_or_not():
 
 
 def test_a_given_share_that_does_not_suffice_stops():
-    with pytest.raises(NumericalError, match="-0.272792 and shrinkage 0.1 does not lift it; exp"):
+    with pytest.raises(NumericalError, match="-0.272792 and shrinkage 0.1 does not lift it; 1 of"):
         psd_eigh(TORN, "LD", "shrink", shrinkage=0.1)
 
 

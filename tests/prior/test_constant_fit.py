@@ -78,6 +78,35 @@ def test_data_without_effects_give_no_variance():
 def test_nothing_to_fit_is_an_error():
     with pytest.raises(NumericalError, match="no observed variants"):
         fit_constant([])
+    values = np.linspace(0.1, 9, 50)
+    for squares in (np.zeros(50), np.full(50, np.inf)):
+        with pytest.raises(NumericalError, match="z-scores of 0 or without end"):
+            fit_constant([Spectrum(values, squares)])
+    assert fit_constant([Spectrum(values, np.zeros(50))], 1.0).f < 1e-10
+
+
+@pytest.mark.parametrize("seed", [801, 1247, 1278, 1548])
+@pytest.mark.parametrize("sigma", [None, 1.0])
+def test_z_scores_that_do_not_fit_the_ld_have_a_maximum_too(sigma, seed):
+    """Squares that have nothing to do with the eigenvalues: Fisher scoring goes to and fro."""
+    rng = np.random.default_rng(seed)
+    k = int(rng.integers(3, 15))
+    data = Spectrum(np.exp(rng.uniform(-3, 3, k)), np.exp(rng.uniform(-3, 4, k)))
+
+    def nll(x):
+        return data.nll(np.exp(x[0]), np.exp(x[1]) if sigma is None else sigma)
+
+    starts = ([0.0, 0.0], [-3.0, 1.0], [-10.0, 0.0], [2.0, -2.0])
+    best = min(minimize(nll, start, method="Nelder-Mead", tol=1e-10).fun for start in starts)
+    assert fit_constant([data], sigma).nll == pytest.approx(best, abs=1e-7)
+
+
+def test_a_row_of_y_tells_effects_and_noise_not_apart():
+    # A single row, or equal eigenvalues: only f l + sigma can be known.
+    found = fit_constant([Spectrum(np.full(3, 2.0), np.array([5.0, 1.0, 3.0]))])
+    assert 2 * found.f + found.sigma == pytest.approx(3.0)
+    at_most_one = np.isfinite(found.standard_errors).sum()
+    assert at_most_one <= 1
 
 
 def test_blocks_of_a_source_are_fitted_trait_by_trait():

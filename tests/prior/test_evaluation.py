@@ -3,7 +3,8 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from prior.small_fits import draw
-from tfgen.prior.evaluation import BlockScores, score_blocks
+from tfgen.errors import NumericalError
+from tfgen.prior.evaluation import BlockScores, exact_terms, score_blocks
 from tfgen.prior.training.block_data import BlockData, MemoryBlocks, TraitRows
 
 SIGMA = (1.2, 0.8)
@@ -48,6 +49,33 @@ def test_a_trait_without_z_scores_in_a_block_adds_nothing():
     assert scores.nll[0, 0] == scores.null[0, 0] == scores.k[0, 0] == scores.n_observed[0, 0] == 0
     assert scores.sum_f[0, 0] == pytest.approx(np.exp(log_f(data)[:, 0]).sum())
     assert scores.nll_per_z() == pytest.approx(scores.nll[0, 1] / 20)
+
+
+def test_residuals_and_likelihood_of_a_trait_come_from_one_factor():
+    data = draw(2, n=30, people=40, traits=2).read(1)
+    logf, rows = log_f(data)[:, 1], data.traits[1]
+    terms = exact_terms(data.id, rows, logf, np.log(0.8))
+    q = rows.q.astype(np.float64)
+    factor = np.linalg.cholesky((q * np.exp(logf)) @ q.T + 0.8 * np.eye(len(q)))
+    expected = np.linalg.solve(factor, rows.y)
+    np.testing.assert_allclose(terms.whitened, expected, rtol=1e-8, atol=1e-10)
+    assert float(terms.mahalanobis) == pytest.approx(expected @ expected, rel=1e-10)
+    assert float(terms.nll) == pytest.approx(-density(rows, logf, 0.8)[0], rel=1e-9)
+
+
+@pytest.mark.parametrize("value", [800.0, np.nan])
+def test_a_likelihood_that_is_not_finite_names_its_block(value):
+    source = draw(2, n=20, people=30)
+
+    def broken(data):
+        found = log_f(data)[:, :1]
+        return found + value if data.id == "block1" else found
+
+    with pytest.raises(NumericalError, match="the likelihood of block block1 is nan; check its"):
+        score_blocks(source, (0, 1), broken, np.zeros(1))
+    data = source.read(1)
+    with pytest.raises(NumericalError, match="the likelihood of block block1 is nan"):
+        exact_terms(data.id, data.traits[0], broken(data)[:, 0], 0.0)
 
 
 def test_no_blocks_have_empty_scores():

@@ -87,6 +87,17 @@ def test_what_the_store_left_out_is_not_blown_up_where_z_scores_are_missing():
     assert ratios[1e-4] > 2
 
 
+def test_a_missing_z_score_costs_one_row_of_shrunk_ld():
+    """Fewer people than variants: all other eigenvalues are s, and equal but for rounding."""
+    R = 0.9 * panel_ld(60, 25, np.random.default_rng(1)) + 0.1 * np.eye(60)
+    small = toy(1, flank=0, R=R)
+    block = ld_block(small)
+    assert len(small.eigenvalues) == 60
+    z = z_of(small, block)
+    z[7] = np.nan
+    assert len(project(block, z).y) == 59
+
+
 def test_no_observed_variant_gives_no_rows():
     small = toy(2)
     block = ld_block(small)

@@ -5,6 +5,7 @@ Effects are drawn from a known prior: log f is larger where the annotation `dhs`
 
 import atexit
 import functools
+import json
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -172,6 +173,15 @@ def train(study, name, folds="chrom", traits=("height",), features=True, **optio
             )
         )
     return output
+
+
+def of_format_1_0(prior, folder):
+    """A copy of a trained prior as it was written before blocks had their places in it."""
+    shutil.copytree(prior, folder)
+    index = json.loads((folder / "prior.json").read_text())
+    del index["kept_out"], index["blocks"]
+    (folder / "prior.json").write_text(json.dumps({**index, "format_version": "1.0"}))
+    return folder
 
 
 @functools.cache

@@ -174,7 +174,10 @@ def is_palindromic(ref: Text, alt: Text) -> npt.NDArray[np.bool_]:
 def join_variants(left: VariantTable, right: VariantTable, right_name: str = "table") -> Join:
     """Finds every variant of `left` in `right` by contig, position and alleles.
 
-    Where `right` has several variants at a position, the best `AlleleMatch` is taken.
+    Where `right` has several variants at a position, the best `AlleleMatch` is taken. A/AT and AT/A
+    may be two variants, an insertion and a deletion at the same position. Where a table lists
+    both, neither is taken for the other: alleles of several bases are not swapped if either of
+    the two rows has a SAME match.
 
     Args:
         left: The variants to look for.
@@ -198,6 +201,8 @@ def join_variants(left: VariantTable, right: VariantTable, right_name: str = "ta
     at_position[i] = True
     hit = match != AlleleMatch.DIFFERENT
     i, j, match = i[hit], j[hit], match[hit]
+    hit = _unless_both_orders(left, i, j, match)
+    i, j, match = i[hit], j[hit], match[hit]
     order = np.lexsort((j, match, i))
     i, j, match = i[order], j[order], match[order]
     first = np.ones(len(i), bool)
@@ -212,6 +217,26 @@ def join_variants(left: VariantTable, right: VariantTable, right_name: str = "ta
     codes = np.full(len(left), AlleleMatch.DIFFERENT, np.int8)
     rows[i[first]], codes[i[first]] = j[first], match[first]
     return Join(rows, codes, at_position & (rows < 0))
+
+
+def is_multi_base(ref: Text, alt: Text) -> npt.NDArray[np.bool_]:
+    """Whether an allele is longer than one base, as those of indels are [n]."""
+    return np.array([len(r) > 1 or len(a) > 1 for r, a in zip(ref, alt, strict=True)], bool)
+
+
+def _unless_both_orders(
+    left: VariantTable,
+    i: npt.NDArray[np.int64],
+    j: npt.NDArray[np.int64],
+    match: npt.NDArray[np.int8],
+) -> npt.NDArray[np.bool_]:
+    """Which pairs of rows remain if indels of which both orders are listed are not swapped."""
+    same = match == AlleleMatch.SAME
+    taken = np.isin(i, i[same]) | np.isin(j, j[same])
+    swapped = np.flatnonzero((match == AlleleMatch.SWAPPED) & taken)
+    kept = np.ones(len(i), bool)
+    kept[swapped] = ~is_multi_base(left.ref[i[swapped]], left.alt[i[swapped]])
+    return kept
 
 
 def _complement(alleles: Text) -> Text:

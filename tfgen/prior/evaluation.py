@@ -97,12 +97,12 @@ def exact_terms(block_id: str, rows: TraitRows, log_f: Doubles, log_sigma: float
 
 def _trait(data: BlockData, trait: int, logf: Doubles, log_sigma: float) -> list[float]:
     rows = data.traits[trait]
+    values = [0.0, 0.0, 0.0]
+    if len(rows.y):
+        found = _likelihood(logf, np.float64(log_sigma), rows.q.astype(np.float64), rows.y)
+        values = [float(x) for x in found]
+        _require_finite(data.id, values[0])
     f_sum = float(np.exp(logf).sum())
-    if not len(rows.y):
-        return [0.0, 0.0, 0.0, 0.0, 0.0, f_sum]
-    found = _likelihood(logf, np.float64(log_sigma), rows.q.astype(np.float64), rows.y)
-    values = [float(x) for x in found]
-    _require_finite(data.id, values[0])
     return [*values, float(len(rows.y)), float(rows.n_observed), f_sum]
 
 

@@ -22,6 +22,8 @@ from tfgen.prior.ld.ld_block import LdBlock
 
 EPS = 1e-4  # eigenvalues below are noise, whatever the store kept
 
+_ROUNDING = 1e-3  # relative error of an eigenvalue, P being float32; shrunk LD has many equal ones
+
 
 @dataclass(frozen=True)
 class Projection:
@@ -79,7 +81,7 @@ def project(block: LdBlock, z: npt.NDArray[Any], eps: float | None = None) -> Pr
     root = (p * block.eigenvalues[:, None]).T[present]
     squares, vectors = np.linalg.eigh(root.T @ root)
     if eps is None:
-        eps = max(EPS, float(block.eigenvalues.min()) * (1 - 1e-9))
+        eps = max(EPS, float(block.eigenvalues.min()) * (1 - _ROUNDING))
     kept = squares >= eps
     squares, vectors = squares[kept][::-1], vectors[:, kept][:, ::-1]
     y = (vectors.T @ (root.T @ z[observed])) / squares

@@ -82,6 +82,19 @@ def test_thin_files_have_the_rows_of_their_bim(tmp_path):
         source(f"{whole}:bim={bim}")
 
 
+def test_one_match_in_one_of_the_files_is_enough(tmp_path):
+    for chrom in ("21", "22"):
+        write(tmp_path / f"b.{chrom}.annot", LDSC.format(chrom))
+    found = source(tmp_path / "b.@.annot", ("22", "21"))
+    found.require_match(table("22:6:A:C", "21:7:A:C"))
+    with pytest.raises(
+        InputMismatchError,
+        match=r"--annot=.*b.@.annot: has none of the 4 variants; it has 22:5, 22:7, 21:5, the list "
+        r"22:6:A:C, 21:6:A:C \(rs6\), 22:8:A:C; check build, contigs, alleles",
+    ):
+        found.require_match(table("22:6:A:C", "21:6:A:C:rs6", "22:8:A:C", "22:9:A:C"))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -89,6 +102,7 @@ def test_thin_files_have_the_rows_of_their_bim(tmp_path):
         ("CHR\tSNP\tx\n22\trs1\t0\n", "no column for BP"),
         ("CHR\tBP\tSNP\tx\n22\t5\trs1\t0\n22\t5\trs1\t1\n", r"22:5:: \(rs1\) occurs more than"),
         ("CHR\tBP\tSNP\tx\n22\t5\trs1\tlow\n", "a.annot:2: x is 'low'"),
+        ("CHR\tBP\tSNP\tx\n22\t5\trs1\t1e39\n", r"a.annot:2: x is 1e\+39, beyond 32-bit floats"),
         ("CHR\tBP\tSNP\tx\n22\t0\trs1\t1\n", "a.annot:2: BP is 0; expected a position"),
     ],
 )

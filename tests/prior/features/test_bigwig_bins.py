@@ -114,13 +114,39 @@ def test_a_variant_behind_the_end_tells_of_another_build(tmp_path):
 def test_files_that_do_not_fit_are_refused(tmp_path, shared_data):
     with pytest.raises(InputFormatError, match="none.bw: no such file"):
         signal(tmp_path / "none.bw", base_bins(1))
-    with pytest.raises(InputFormatError, match="not a bigWig file, or damaged"):
+    with pytest.raises(InputFormatError, match="text.bw: not a bigWig file; it begins with 78"):
         signal(write(tmp_path / "text.bw", "x"), base_bins(1))
     path = bigwig(tmp_path / "x.bw", {"chr1": 100}, [("chr1", 10, 20, 1)])
     with pytest.raises(InputMismatchError, match="none of the contigs 2, 3; it has chr1"):
         signal(path, base_bins(1), contigs=("2", "3"))
     with pytest.raises(InputFormatError, match="is a bigBed; give its intervals as --bed"):
         signal(shared_data("bigwig/pybigwig_test.bigBed"), base_bins(1))
+
+
+def test_what_the_library_cannot_open_is_named(tmp_path, monkeypatch):
+    def broken(name):
+        raise RuntimeError("no index")
+
+    path = bigwig(tmp_path / "x.bw", {"1": 100}, [("1", 10, 20, 1)])
+    monkeypatch.setattr(pyBigWig, "open", broken)
+    with pytest.raises(InputFormatError, match="x.bw: a damaged bigWig file .no index.; get it"):
+        signal(path, base_bins(1))
+
+
+def test_a_file_that_was_cut_is_one_error_and_no_other_line(tmp_path, capfd):
+    path = bigwig(tmp_path / "x.bw", {"1": 100}, [("1", 10, 20, 1)])
+    data = path.read_bytes()
+    for length in (0, 40, 64, 80, 200, len(data) // 2):
+        path.write_bytes(data[:length])
+        with pytest.raises(InputFormatError, match="x.bw: (a damaged|not a) bigWig file"):
+            signal(path, base_bins(1))
+    assert capfd.readouterr().err == ""
+
+
+def test_signal_beyond_32_bit_floats_is_infinite(tmp_path):
+    path = bigwig(tmp_path / "x.bw", {"1": 100}, [("1", 10, 20, 1e39)])
+    with pytest.raises(InputFormatError, match="x.bw: infinite signal in 1:10-11"):
+        signal(path, base_bins(1)).values(table("1:11:A:C"))
 
 
 class BrokenFile:

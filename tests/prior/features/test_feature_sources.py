@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from prior.feature_files import bigwig, score_store, table, write
-from tfgen.errors import UsageError
+from tfgen.errors import InputMismatchError, UsageError
 from tfgen.prior.features.feature_sources import open_sources, source_specs
 from tfgen.prior.features.features_config import FeaturesConfig
 
@@ -86,6 +86,19 @@ def test_components_keep_their_loadings(opened):
 def test_warnings_of_all_sources_are_gathered(opened):
     sources = opened(contigs=("1", "2"), bigwig=("s.bw",), distance_to=("tss.tsv",))
     assert len(sources.warnings) == 2
+
+
+def test_only_sources_whose_rows_are_variants_must_have_some(opened):
+    elsewhere, here = table("1:90:A:C"), table("1:90:A:C", "1:5:A:C")
+    opened(bed=("x.bed",), bigwig=("s.bw",), distance_to=("tss.tsv",)).require_matches(elsewhere)
+    for options in (
+        {"annot": ("a.annot",)},
+        {"scores": ("e.h5",)},
+        {"table": ("t.tsv:columns=z",)},
+    ):
+        opened(**options).require_matches(here)
+        with pytest.raises(InputMismatchError, match="has none of the 1 variants; it has 1:5"):
+            opened(**options).require_matches(elsewhere)
 
 
 def test_two_columns_of_one_name_are_refused(opened):

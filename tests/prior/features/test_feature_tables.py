@@ -88,6 +88,9 @@ def test_many_chunks_keep_order_and_lines(tmp_path, monkeypatch):
         ("SNP\tx\nrs1\t1\nrs2\n", r"a.tsv:3: 1 fields; expected 2"),
         ("SNP\tx\nrs1\t1\n\nrs2\t2\n", r"a.tsv:3: blank line; remove it"),
         ("SNP\tx\nrs1\tinf\n", r"a.tsv:2: x is infinite"),
+        ("SNP\tx\nrs1\t1\nrs2\t1e39\n", r"a.tsv:3: x is 1e\+39, beyond 32-bit floats; expected a"),
+        ("SNP\tx\nrs1\t-1e300\n", r"a.tsv:2: x is -1e\+300, beyond 32-bit floats"),
+        ("SNP\tx\nrs1\t1e400\n", r"a.tsv:2: x is infinite"),
         ("SNP\tx\nrs1\t0x10\n", r"a.tsv:2: x is '0x10'; expected a number or NA"),
         ("SNP\ty\nrs1\t1\n", "no column 'x'; it has SNP, y"),
     ],
@@ -95,6 +98,18 @@ def test_many_chunks_keep_order_and_lines(tmp_path, monkeypatch):
 def test_faults_are_named_with_their_line(tmp_path, text, message):
     with pytest.raises(InputFormatError, match=message):
         read(write(tmp_path / "a.tsv", text))
+
+
+def test_the_largest_32_bit_float_is_a_number(tmp_path):
+    largest = repr(float(np.finfo(np.float32).max))
+    found = read(write(tmp_path / "a.tsv", f"SNP\tx\nrs1\t{largest}\nrs2\t-{largest}\n"))
+    assert np.isfinite(found["x"].astype(np.float32)).all()
+
+
+def test_parquet_beyond_32_bit_floats_is_named_by_its_row(tmp_path):
+    pd.DataFrame({"SNP": ["rs1", "rs2"], "x": [1.0, 1e300]}).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(InputFormatError, match=r"a.parquet: row 2: x is 1e\+300, beyond 32-bit"):
+        read(tmp_path / "a.parquet")
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path):

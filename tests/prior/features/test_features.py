@@ -12,6 +12,7 @@ import pytest
 from prior.feature_files import bigwig, correlations, ld_block, table, write
 from tfgen.errors import (
     InputFormatError,
+    InputMismatchError,
     InterruptedRunError,
     OutputError,
     TooManyRejectsError,
@@ -111,6 +112,40 @@ def test_an_input_is_never_the_output(config):
         build_features(change(config, output=config.variants))
     with pytest.raises(UsageError, match="x.bed: is the input"):
         build_features(change(config, output=config.output.with_name("x.bed")))
+
+
+@pytest.mark.parametrize("end", [".rejects.tsv", ".run.json", ".lock"])
+def test_an_input_is_never_a_file_beside_the_output(config, end):
+    path = write(config.output.with_name(f"f.h5{end}"), "1\t150\t420\n")
+    with pytest.raises(UsageError, match=f"f.h5{end}: is the input"):
+        build_features(change(config, bed=(str(path),), overwrite=True))
+    assert path.read_text() == "1\t150\t420\n"
+    assert not config.output.exists()
+
+
+def test_a_chromosome_s_file_is_never_beside_the_output(config, tmp_path):
+    path = write(tmp_path / "f.1.rejects.tsv", "CHR\tBP\tSNP\tx\n1\t100\trs0\t1\n")
+    own = change(config, annot=(f"{tmp_path}/f.@.rejects.tsv",), output=tmp_path / "f.1")
+    with pytest.raises(OutputError, match="f.1.rejects.tsv: exists and no run of tfgen"):
+        build_features(own)
+    assert path.read_text().startswith("CHR\tBP")
+
+
+@pytest.mark.parametrize("end", [".rejects.tsv", ".run.json"])
+def test_somebody_s_file_beside_the_output_stays(config, end):
+    path = write(config.output.with_name(f"f.h5{end}"), "my notes\n")
+    with pytest.raises(OutputError, match=f"f.h5{end}: exists and no run of tfgen has written it"):
+        build_features(change(config, overwrite=True))
+    assert path.read_text() == "my notes\n"
+    assert not config.output.exists()
+
+
+def test_a_source_of_other_variants_is_refused_before_the_work(config, tmp_path):
+    path = write(tmp_path / "t.tsv", "CHR\tBP\tz\n1\t101\t7\n")
+    with pytest.raises(InputMismatchError, match="has none of the 200 variants; it has 1:101, the"):
+        build_features(change(config, table=(f"{path}:columns=z",)))
+    left = {found.name for found in tmp_path.iterdir()}
+    assert left == {"v.bim", "x.bed", "s.bw", "t.tsv"}
 
 
 def test_a_file_that_stands_for_a_chromosome_is_an_input_too(config, tmp_path):
@@ -269,7 +304,7 @@ def test_a_changed_input_is_another_run(config, tmp_path):
     write(tmp_path / "x.bed", "1\t150\t421\n")
     refused = start(config)
     assert refused.returncode == 5
-    assert "was begun with other settings (source 1 was" in refused.stderr
+    assert "was begun with other settings (source 1.sha256 was" in refused.stderr
 
 
 def test_an_empty_list_is_refused(config):

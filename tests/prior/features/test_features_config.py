@@ -16,6 +16,7 @@ def config(**options):
 def test_defaults_and_numbers():
     assert config().bin_widths == (1, 16, 64, 256, 1024)
     assert config().tracks == ()
+    assert config(bigwig_bins=("999999", "1")).bin_widths == (999_999, 1)
     assert config(score_tracks=("5", "0")).tracks == (5, 0)
     assert config(bed=("a.bed",), table=("t",)).sources == ("a.bed", "t")
 
@@ -32,6 +33,9 @@ def test_defaults_and_numbers():
         ({"window": 0}, "window is 0; expected 1 to 65536"),
         ({"bigwig_bins": ("1", "0")}, "a width is 0"),
         ({"bigwig_bins": ()}, "bigwig_bins is ''; expected whole numbers"),
+        ({"bigwig_bins": ("1", "99999999999")}, "100000000000 bases in all widths .* most 1000000"),
+        ({"bigwig_bins": ("9" * 5000,)}, "expected whole numbers"),
+        ({"score_tracks": ("9" * 19,)}, "score_tracks is '9999999999999999999'; expected whole"),
         ({"bigwig_bins": ("x",)}, "bigwig_bins is 'x'"),
         ({"score_tracks": ("all", "5")}, "score_tracks is 'all,5'; expected whole numbers"),
         ({"score_components": -1}, "score_components is -1"),

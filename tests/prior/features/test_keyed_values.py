@@ -83,6 +83,14 @@ def test_two_pairs_of_alleles_at_one_position_are_no_duplicates():
     assert values_of(keyed, table("1:5:A:G", "1:5:A:C")) == [2, 1]
 
 
+def test_any_match_is_one_of_all_contigs():
+    keyed = KeyedValues("file", table("1:5:A:C", "2:6:A:C:rs6", "1:4:A:C"), column(1, 2, 3), True)
+    assert keyed.index.finds_any(table("1:9:A:C", "2:6:C:A"))
+    assert not keyed.index.finds_any(table("1:9:A:C", "2:5:A:C", "3:5:A:C"))
+    assert not keyed.index.finds_any(table())
+    assert keyed.index.examples == ("1:4:A:C", "1:5:A:C", "2:6:A:C (rs6)")
+
+
 def test_identifiers_alone():
     named = NamedValues("file", np.array(["rs1", "rs2"], object), column(1, 2))
     variants = table("1:5:A:C:rs2", "9:1:A:C:rs1", "1:5:A:C")

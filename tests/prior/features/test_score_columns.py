@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from prior.feature_files import score_store, table, write
-from tfgen.errors import InputFormatError, UnsupportedInputError, UsageError
+from tfgen.errors import InputFormatError, InputMismatchError, UnsupportedInputError, UsageError
 from tfgen.prior.features import score_columns
 from tfgen.prior.features.score_columns import ScoreSource, ScoreStoreFile
 from tfgen.prior.features.source_specs import parse_source
@@ -88,6 +88,30 @@ def test_identical_variants_count_once_and_a_scored_one_comes_before_a_failed_on
     rows = ["1:5:A:C", "1:5:A:C", "1:5:A:C"]
     path = score_store(tmp_path / "s.h5", rows, [[9], [1], [2]], ["N_FRACTION", "OK", "OK"])
     assert source(path).values(table("1:5:A:C")).tolist() == [[1]]
+
+
+def test_a_store_of_other_variants_is_refused(store):
+    source(store).require_match(table("1:7:A:C", "2:5:AT:A"))
+    # 1:7:A:C has no score.
+    message = r"scores.h5: has none of the 2 variants; it has 1:5:A:C, 1:6:G:T, 2:5:A:AT, the list"
+    with pytest.raises(InputMismatchError, match=message):
+        source(store).require_match(table("1:7:A:C", "1:5:A:G"))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e300])
+def test_scores_that_are_infinite_or_too_large_are_named(store, kind, value):
+    with np.errstate(over="ignore"):
+        change(store, "SAD", np.where(np.eye(4, 3, -1) == 1, value, 0.5).astype(kind))
+    found = source(store, tracks=(2, 0))
+    assert found.values(table("1:5:A:C")).tolist() == [[0.5, 0.5]]
+    with pytest.raises(InputFormatError, match="row 1, track 0 .both from 0.: the score is infini"):
+        found.values(table("1:5:A:C", "1:6:G:T"))
+
+
+def test_half_precision_is_read(store):
+    change(store, "SAD", np.full((4, 3), 65504, np.float16))
+    assert source(store, tracks=(1,)).values(table("1:5:A:C")).tolist() == [[65504]]
 
 
 def test_the_files_of_basenji_are_read_too(tmp_path):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prior.feature_files import table, write
-from tfgen.errors import InputFormatError, UsageError
+from tfgen.errors import InputFormatError, InputMismatchError, UsageError
 from tfgen.prior.features.source_specs import parse_source
 from tfgen.prior.features.table_columns import OPTIONS, TableSource
 
@@ -107,7 +107,13 @@ def test_log1p_is_for_values_from_0(tmp_path):
 
 @pytest.mark.parametrize(
     ("p", "message"),
-    [("0", "'0'; expected a p-value above 0"), ("2", "at most 1"), ("x", "'x'"), ("-1", "'-1'")],
+    [
+        ("0", "'0'; expected a p-value above 0"),
+        (f"1e-{'9' * 400}", "above 0"),
+        ("2", "at most 1"),
+        ("x", "'x'"),
+        ("-1", "'-1'"),
+    ],
 )
 def test_faulty_p_values_are_named(tmp_path, p, message):
     path = write(tmp_path / "t.tsv", f"CHR\tBP\tp\n1\t1\t{p}\n")
@@ -124,11 +130,35 @@ def test_cells_of_several_transcripts_are_joined(tmp_path, multi, expected):
     np.testing.assert_allclose(values, [expected, np.nan, 3, np.nan], rtol=1e-6)
 
 
-@pytest.mark.parametrize("cell", ["0.1;x", "inf", "1;nan;-inf", "1,2"])
+@pytest.mark.parametrize("cell", ["0.1;x", "inf", "1;nan;-inf", "1,2", "1;1e39"])
 def test_cells_with_a_part_that_is_no_number_are_named(tmp_path, cell):
     path = write(tmp_path / "t.tsv", f"CHR\tBP\tx\n1\t5\t{cell}\n")
     with pytest.raises(InputFormatError, match="t.tsv:2: x is .*; expected numbers separated by ;"):
         source(f"{path}:columns=x:multi=max")
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "theirs"),
+    [
+        (TABLE, "", r"1:5:C:A \(rs1\), 1:6:G:A \(rs2\)"),
+        (TABLE, ":region=1:1-99:absent=zero", r"1:5:C:A \(rs1\), 1:6:G:A \(rs2\)"),
+        ("CHR\tBP\tx\n2\t7\t1\n2\t6\t1\n2\t9\t1\n2\t8\t1\n", "", "2:6, 2:7, 2:8"),
+        ("SNP\tx\nrs7\t1\n", "", "rs7"),
+        ("SNP\tx\n", "", "no rows"),
+        ("CHR\tBP\tx\n", "", "no rows"),
+    ],
+)
+def test_a_table_of_other_variants_is_refused_with_examples(tmp_path, text, options, theirs):
+    found = source(f"{write(tmp_path / 't.tsv', text)}:columns=x{options}")
+    message = f"t.tsv: has none of the 1 variants; it has {theirs}, the list 1:5:A:G .rs3.; check"
+    with pytest.raises(InputMismatchError, match=message):
+        found.require_match(table("1:5:A:G:rs3"))
+
+
+def test_a_table_with_one_of_the_variants_is_taken(tmp_path):
+    for text, row in ((TABLE, "1:5:A:C"), ("SNP\tx\nrs1\tNA\n", "9:9:A:C:rs1")):
+        found = source(f"{write(tmp_path / 't.tsv', text)}:columns=x")
+        found.require_match(table("7:1:A:C", row))
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
-from scipy.stats import chi2
 
+from prior.ld_toys import correlation, haplotypes, variants, write_plink
 from prior.trained_toys import shared_study
 from tfgen.errors import InputMismatchError, OutputError, UsageError
 from tfgen.io import read_table
+from tfgen.prior.constant_fit import Spectrum
+from tfgen.prior.ld.block_fit import block_fits
 from tfgen.prior.ld.build_ld import build_ld
 from tfgen.prior.ld.build_ld_config import BuildLdConfig
 from tfgen.prior.ld.check_ld import check_ld, check_trait
@@ -51,8 +54,9 @@ def test_figures_are_those_of_dense_blocks(study):
     k = [len(values) for values, _ in pieces]
     assert row.f == pytest.approx(f, rel=1e-3)
     assert row.mahalanobis_per_k == pytest.approx(sum(statistics) / sum(k), rel=1e-3)
-    p = 2 * np.minimum(chi2.sf(statistics, k), chi2.cdf(statistics, k))
-    assert row.n_bad_blocks == np.count_nonzero(p < 0.05 / 12)
+    fits = block_fits([Spectrum(*piece) for piece in pieces])
+    assert [fit.size.chi2 for fit in fits] == pytest.approx(statistics, rel=1e-3)
+    assert row.n_bad_blocks == sum(fit.p < 0.05 / 12 for fit in fits)
     assert (row.n_blocks, row.n_observed, row.k, row.discarded) == (12, 480, 480, 0.0)
     assert (row.var_kept, row.shrink) == (1.0, 0.0)
     assert row.verdict == "OK"
@@ -101,6 +105,58 @@ def test_blocks_without_z_scores_are_left_out(study, tmp_path):
         nothing = {name: np.full_like(z, np.nan) for name, z in trait.z.items()}
         with pytest.raises(InputMismatchError, match="no block has a z-score of height"):
             check_trait(store, Trait("height", 1.0, nothing, {}))
+
+
+def test_bad_blocks_are_those_of_the_build(tmp_path):
+    """prior_build_ld.py --sumstats and prior_check_ld.py on one store, a third of it wrong."""
+    genotypes = haplotypes(300, 240, seed=2)
+    table = variants(np.arange(1, 241) * 1000)
+    edges = [(0, 80), (80, 160), (160, 240)]
+    lines = [f"22 {low * 1000} {high * 1000 + 1 - (high < 240)}\n" for low, high in edges]
+    (tmp_path / "b.bed").write_text("".join(lines))
+    rng, z = np.random.default_rng(3), np.full(240, np.nan)
+    for low, high in edges:
+        values, vectors = np.linalg.eigh(correlation(genotypes[:, low:high]))
+        values = np.clip(values, 0, None)
+        z[low:high] = vectors @ (np.sqrt(values**2 + values) * rng.normal(size=80))
+    z[:80] *= 2
+    z[::6] = np.nan
+    there = np.flatnonzero(~np.isnan(z))
+    munged = MungedStats(table.take(there), z[there], np.full(len(there), 1000.0))
+    write_munged(tmp_path / "z.tsv.gz", munged)
+    summary = build_ld(
+        BuildLdConfig(
+            bed=write_plink(tmp_path / "p", genotypes, table),
+            blocks="bed",
+            block_file=tmp_path / "b.bed",
+            sumstats=tmp_path / "z.tsv.gz",
+            output=tmp_path / "ld",
+            progress="none",
+        )
+    )
+    (row,) = check(tmp_path / "ld", traits=(f"t={tmp_path / 'z.tsv.gz'}",))
+    assert "chr22_0_80000" in summary.mismatch.flagged_blocks
+    assert row.n_bad_blocks == len(summary.mismatch.flagged_blocks)
+    assert row.ml_sigma == pytest.approx(summary.mismatch.noise.sigma, rel=1e-9)
+    assert row.p_sigma == pytest.approx(summary.mismatch.noise.p, rel=1e-9)
+
+
+def test_a_store_that_cannot_be_fitted_does_not_cost_the_table(study, tmp_path):
+    nothing = [dataclasses.replace(block, q=np.zeros_like(block.q)) for block in study.blocks]
+    save_ld_store(tmp_path / "ld", {"build": "GRCh37", "panel": "unsaid"}, nothing)
+    output = tmp_path / "table.tsv"
+    rows = check(tmp_path / "ld", study.ld, traits=study.traits(), output=output)
+    table = read_table(output)
+    assert table["VERDICT"] == ["NA", "OK"]
+    for name in ("MEAN_F", "MAHALANOBIS_PER_K", "BAD_BLOCKS", "ML_SIGMA", "P_SIGMA", "ML_MEAN_F"):
+        assert table[name][0] == "NA"
+        assert float(table[name][1]) >= 0
+    assert rows[0].k == rows[1].k
+    assert rows[0].warning == f"{tmp_path / 'ld'}: height: no observed variants to fit a " + (
+        "constant prior to"
+    )
+    report = json.loads((tmp_path / "table.tsv.run.json").read_text())
+    assert report["results"]["warnings"] == [rows[0].warning]
 
 
 def test_the_output_is_no_input(study):

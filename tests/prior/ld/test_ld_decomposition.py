@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from prior.ld_toys import haplotypes
-from tfgen.errors import NumericalError
+from tfgen.errors import InputFormatError, NumericalError
 from tfgen.prior.ld.ld_decomposition import (
     DecompositionOptions,
     decompose,
@@ -125,7 +125,8 @@ def indefinite():
 
 def test_indefinite_ld_is_refused_by_default():
     rows, in_centre = indefinite()
-    with pytest.raises(NumericalError, match=r"block b1: .* eigenvalue -0\.8, .*--ld_fix=clip"):
+    message = r"block b1: LD with --ld_fix=error: .* eigenvalue -0\.8; .* with 'clip' or 'shrink'"
+    with pytest.raises(NumericalError, match=message):
         decompose(rows, in_centre, DecompositionOptions(), "b1")
 
 
@@ -169,10 +170,17 @@ def test_shrinkage_comes_first():
         decompose_genotypes(x, in_centre, DecompositionOptions(shrink=0.1))
 
 
-def test_ld_that_lapack_cannot_decompose_names_the_block():
+def test_ld_that_cannot_be_decomposed_names_the_block(monkeypatch):
     rows = np.full((2, 2), np.nan)
-    with pytest.raises(NumericalError, match="block chr1_0_9: the eigenvalues"):
+    with pytest.raises(InputFormatError, match=r"block chr1_0_9: .* 4 entries are not finite"):
         decompose(rows, np.ones(2, bool), ALL, "chr1_0_9")
+
+    def fail(_):
+        raise np.linalg.LinAlgError("Eigenvalues did not converge")
+
+    monkeypatch.setattr(np.linalg, "eigh", fail)
+    with pytest.raises(NumericalError, match="block chr1_0_9: .* did not converge"):
+        decompose(np.eye(2), np.ones(2, bool), ALL, "chr1_0_9")
 
 
 def test_estimates_of_memory_grow_with_the_block():

@@ -20,6 +20,7 @@ from tfgen.prior.ld.ld_input import (
     require_plans,
     rows_of,
     wanted_variants,
+    with_frequencies,
 )
 
 
@@ -48,6 +49,27 @@ def test_variants_are_wanted_whatever_their_strand_or_order(tmp_path):
     assert is_wanted(table, wanted_variants(settings), settings).tolist() == [1, 1, 0, 0]
     assert wanted_variants(config()) is None
     assert is_wanted(table, None, config()).all()
+
+
+def test_frequencies_come_from_the_list_for_the_counted_allele():
+    table = VariantTable.of(
+        ["22"] * 5, [1, 2, 2, 3, 4], ["G", "A", "AT", "G", "C"], ["A", "AT", "A", "T", "T"]
+    )
+    listed = VariantTable.of(
+        ["22", "22", "22", "21", "22"],
+        [1, 2, 4, 3, 9],
+        ["A", "A", "G", "G", "C"],
+        ["G", "AT", "A", "T", "T"],
+        None,
+        [0.25, 0.125, 0.5, 0.1, 0.2],
+    )
+    # Swapped; the same; the deletion beside the insertion that is listed; on another contig; the
+    # other strand.
+    found = with_frequencies(table, listed, config())
+    np.testing.assert_array_equal(found.af, [0.75, 0.125, np.nan, np.nan, 0.5])
+    assert found.alt.tolist() == table.alt.tolist()
+    assert with_frequencies(table, None, config()) is table
+    assert len(with_frequencies(table.take(slice(0, 0)), listed, config())) == 0
 
 
 def test_a_block_is_made_of_its_plan_and_decomposition():

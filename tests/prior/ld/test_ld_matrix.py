@@ -135,6 +135,14 @@ def test_variants_that_occur_twice_are_refused_whatever_the_order_of_their_allel
     require_unique(variants([]), "x")
 
 
+def test_an_insertion_and_a_deletion_at_a_position_are_two_variants():
+    # 22:16085838 A/AT and AT/A: both alleles are of the reference in one of them.
+    table = VariantTable.of(["1"] * 3, [5] * 3, ["A", "AT", "AT"], ["AT", "A", "A"], list("abc"))
+    require_unique(table.take(slice(0, 2)), "x")
+    with pytest.raises(InputFormatError, match=r"1 variants occur more than once: 1:5:AT:A \(c"):
+        require_unique(table, "x")
+
+
 def test_long_lists_are_cut_in_messages():
     assert examples(["a", "b"]) == "a, b"
     assert examples(list("abcde")) == "a, b, c and 2 more"

@@ -120,6 +120,33 @@ def test_variants_of_a_list(world, tmp_path):
         UkbInput(settings(folder, variants=tmp_path / "other.bim"), no_step)
 
 
+def test_frequencies_are_those_of_the_list_for_the_alleles_of_the_matrix(world, tmp_path):
+    folder, table, _ = world
+    rows = ["SNP\tCHR\tBP\tA1\tA2\tA1FREQ"]
+    frequencies = np.linspace(0.01, 0.9, 120)
+    for i in range(120):
+        alleles = (table.alt[i], table.ref[i])
+        frequency = f"{frequencies[i]:.4f}" if i % 7 else "NA"
+        rows.append("\t".join([f"s{i}", "22", str(table.pos[i]), *alleles[:: 1 - 2 * (i % 2)]]))
+        rows[-1] += "\t" + frequency
+    listed = tmp_path / "munged.tsv"
+    listed.write_text("\n".join(rows) + "\n")
+    source = UkbInput(settings(folder, variants=listed), no_step)
+    # Every other row counts the other allele.
+    expected = np.where(np.arange(120) % 2, 1 - frequencies, frequencies)
+    expected[::7] = np.nan
+    seen = []
+    for plan in source.summary.plans:
+        variants_of = source.block(plan).variants
+        rows_of = np.searchsorted(table.pos, variants_of.pos)
+        np.testing.assert_allclose(variants_of.af, expected[rows_of], atol=6e-5)
+        np.testing.assert_array_equal(variants_of.alt, table.alt[rows_of])
+        seen += rows_of.tolist()
+    assert set(seen) == set(range(120))
+    plain = UkbInput(settings(folder), no_step)
+    assert np.isnan(plain.block(plain.summary.plans[0]).variants.af).all()
+
+
 def test_chromosomes_that_are_not_there_are_refused(world):
     with pytest.raises(InputMismatchError, match="no variants on chromosome 21; it has 22"):
         UkbInput(settings(world[0], chroms=("21",)), no_step)

@@ -8,6 +8,7 @@ from tfgen.prior.outputs.calibration import (
     enrichments,
     groups_by_f,
     is_mismatch,
+    mahalanobis_p,
     normal_quantiles,
 )
 from tfgen.prior.outputs.jackknife import block_jackknife
@@ -29,6 +30,21 @@ def test_tenths_are_of_equal_size_and_in_order(blocks):
     assert [group.n for group in groups] == [60] * 10
     means = [group.mean_f for group in groups]
     assert means == sorted(means)
+
+
+def test_standard_errors_are_over_groups_of_blocks(blocks):
+    blocks = [*blocks, *blocks[:1]]
+    deleted = np.array([0, 0, 1, 1])
+    f = np.concatenate([block.f for block in blocks])
+    edge = np.sort(f)[(len(f) - 1) // 10]
+    z2, expected = (
+        np.array([getattr(b, name)[b.f <= edge].sum() for b in blocks])
+        for name in ("z_squared", "expected")
+    )
+    found = groups_by_f(blocks, deleted)[0]
+    _, se = block_jackknife(z2, expected, deleted)
+    assert found.z_ratio_se == pytest.approx(se)
+    assert found.z_ratio_se != pytest.approx(groups_by_f(blocks)[0].z_ratio_se)
 
 
 def test_every_tenth_has_the_ratios_of_its_variants(blocks):
@@ -65,6 +81,44 @@ def test_no_variants_are_no_groups():
 )
 def test_a_mismatch_is_outside_of_nine_to_eleven_tenths(ratio, expected):
     assert is_mismatch(ratio) is expected
+
+
+def test_of_few_degrees_of_freedom_a_mismatch_is_not_by_chance():
+    # The standard deviation is sqrt(2 / k): 0.26 for k = 30, 0.014 for k = 10,000.
+    assert not is_mismatch(1.3, 30)
+    assert is_mismatch(1.3, 1000)
+    assert not is_mismatch(0.7, 30)
+    assert is_mismatch(0.7, 1000)
+    assert not is_mismatch(1.05, 100_000)  # beyond chance, but small
+    assert is_mismatch(float("nan"), 100)
+    assert is_mismatch(float("nan"), 0)
+
+
+@pytest.mark.parametrize("k", [20, 50, 100, 200])
+def test_right_blocks_are_seldom_called_a_mismatch(k):
+    """By the ratio alone half of them would be, with 20 degrees of freedom two thirds."""
+    ratios = np.random.default_rng(k).chisquare(k, 3000) / k
+    share = np.mean([is_mismatch(float(x), k) for x in ratios[:1000]])
+    # Binomial with p = 0.01 of 1,000: three standard deviations are 0.0094.
+    assert share <= 0.02
+    assert share == np.mean((2 * np.minimum(*tails(ratios[:1000], k))) < 0.01)
+    alone = np.mean([is_mismatch(float(x)) for x in ratios])
+    assert alone > 0.3
+
+
+def tails(ratios, k):
+    return stats.chi2.sf(ratios * k, k), stats.chi2.cdf(ratios * k, k)
+
+
+@pytest.mark.parametrize("k", [1, 30, 5000])
+@pytest.mark.parametrize("ratio", [0.0, 0.5, 0.99, 1.0, 1.02, 2.0])
+def test_probabilities_are_those_of_scipy(ratio, k):
+    expected = min(1.0, 2 * min(tails(ratio, k)))
+    assert mahalanobis_p(ratio, k) == pytest.approx(expected, rel=1e-6, abs=1e-300)
+
+
+def test_without_degrees_of_freedom_there_is_no_probability():
+    assert np.isnan([mahalanobis_p(1.0, 0), mahalanobis_p(float("nan"), 5)]).all()
 
 
 def test_quantiles_of_few_residuals_are_all_drawn():

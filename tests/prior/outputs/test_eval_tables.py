@@ -22,6 +22,7 @@ def test_blocks_have_a_row_per_trait(tmp_path):
     table = read(tmp_path / "blocks.tsv")
     assert table["TRAIT"] == ["height", "height", "bmi", "bmi"]
     assert table["BLOCK"] == ["b0", "b1"] * 2
+    assert table["TEST"] == ["folds"] * 4
     assert table["FOLD"] == ["chr22"] * 4
     assert table["LLR_CONSTANT"] == ["1", "2", "1", "2"]
     assert table["LLR_NO_EFFECTS"] == ["3", "6", "3", "6"]
@@ -34,17 +35,21 @@ def test_blocks_have_a_row_per_trait(tmp_path):
 
 def test_tenths_are_numbered_for_every_trait(tmp_path):
     group = Group(10, 0.5, 2.0, 1.9, 1.05, 0.1, 0.98, float("nan"))
-    write_deciles(tmp_path / "deciles.tsv", {"a": [group, group], "b": [group]})
+    groups = {("a", "folds"): [group, group], ("b", "final"): [group]}
+    write_deciles(tmp_path / "deciles.tsv", groups)
     table = read(tmp_path / "deciles.tsv")
     assert (table["TRAIT"], table["DECILE"]) == (["a", "a", "b"], ["1", "2", "1"])
+    assert table["TEST"] == ["folds", "folds", "final"]
     assert (table["Z2_RATIO"][0], table["EM_RATIO_SE"][0]) == ("1.05", "NA")
 
 
 def test_enrichments_have_a_header_even_without_annotations(tmp_path):
-    write_enrichments(tmp_path / "e.tsv", {"a": [Enrichment("coding", 5, 0.1, 2.0, 4.0, 0.3)]})
+    key = ("a", "folds")
+    write_enrichments(tmp_path / "e.tsv", {key: [Enrichment("coding", 5, 0.1, 2.0, 4.0, 0.3)]})
     table = read(tmp_path / "e.tsv")
     assert (table["ANNOTATION"], table["ENRICHMENT"], table["N"]) == (["coding"], ["4"], ["5"])
-    write_enrichments(tmp_path / "none.tsv", {"a": []})
+    assert (table["TRAIT"], table["TEST"]) == (["a"], ["folds"])
+    write_enrichments(tmp_path / "none.tsv", {key: []})
     assert list(read(tmp_path / "none.tsv")) == list(table)
 
 

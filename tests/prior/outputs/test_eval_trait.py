@@ -1,4 +1,6 @@
 import json
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ def block(number, gain, n=100, scale=1.0, k=60):
     nothing = VariantFigures(*(np.zeros(0) for _ in range(4)))
     return TraitBlock(
         block=BlockSize(f"b{number}", "22", n, k, n, 100 * number, 100 * number + 100),
+        test="folds",
         fold="chr22",
         sigma=0.9,
         n_observed=n,
@@ -57,13 +60,29 @@ def test_gains_are_per_thousand_variants_with_their_interval():
     assert constant.bits_per_variant == pytest.approx(4.5 / 450 / np.log(2))
 
 
+def test_overlapping_windows_are_deleted_in_groups():
+    gains = np.random.default_rng(0).normal(1, 1, 12)
+    blocks = [block(i, gain) for i, gain in enumerate(gains)]
+    wide = [
+        replace(b, block=replace(b.block, start=100 * i, end=100 * i + 300))
+        for i, b in enumerate(blocks)
+    ]
+    apart, found = evaluation(*blocks), evaluation(*wide)
+    assert (apart.n_groups, found.n_groups) == (12, 4)
+    _, se = block_jackknife(gains, np.full(12, 100), np.arange(12) // 3)
+    assert found.gains[1].per_1000.se == pytest.approx(1000 * se)
+    estimate = apart.gains[1].per_1000.estimate
+    assert found.gains[1].per_1000.estimate == pytest.approx(estimate)
+    assert found.to_json()["n_groups"] == 4
+
+
 def test_words_say_whether_a_gain_is_above_zero():
     found = evaluation(*(block(i, g) for i, g in enumerate([1.0, 1.1, 0.9, 1.0])))
     assert found.gains[1].text().startswith("gain over the constant prior: 10 nats per 1,000")
     assert found.gains[1].text().endswith("bits per variant: above zero")
     assert found.gains[2].text().endswith("bits per variant: not above zero")
     single = evaluation(block(0, 1.0))
-    assert single.gains[1].text().endswith("not known to be above zero: a single block")
+    assert single.gains[1].text().endswith("not known to be above zero: too few blocks")
     assert json.loads(json.dumps(single.to_json()["gains"]["constant"]["above_zero"])) is False
 
 
@@ -73,15 +92,35 @@ def test_calibration_is_the_chi_square_of_all_blocks():
     assert found.fit.k == 300
     assert found.mahalanobis_per_k == pytest.approx(chi2 / 300)
     assert found.fit.p_upper == pytest.approx(stats.chi2.sf(chi2, 300))
+    tail = min(stats.chi2.sf(chi2, 300), stats.chi2.cdf(chi2, 300))
+    assert found.mahalanobis_p == pytest.approx(2 * tail)
+    assert found.to_json()["p"] == found.mahalanobis_p
     assert not found.is_mismatch
     assert found.flagged == ()
+
+
+def test_few_rows_are_outside_of_the_range_by_chance():
+    found = evaluation(block(0, 1.0, k=8, scale=1.2))
+    assert not 0.9 <= found.mahalanobis_per_k <= 1.1
+    assert not found.is_mismatch
+
+
+def test_a_final_test_is_named():
+    found = evaluation(block(0, 1.0))
+    assert (found.test, found.label) == ("folds", "height")
+    final = evaluation(replace(block(0, 1.0, scale=3.0), test="final"))
+    assert (final.test, final.label) == ("final", "height, final test")
+    assert final.mismatch_text().startswith("MISMATCH: height, final test: Mahalanobis/k is ")
 
 
 def test_a_bad_block_is_flagged_and_bad_fits_are_a_mismatch():
     found = evaluation(block(0, 1.0), block(1, 1.0, scale=2.0), block(2, 1.0, scale=0.4))
     assert found.flagged == ("b1", "b2")
     assert found.is_mismatch
-    assert found.mismatch_text().startswith("MISMATCH: height: Mahalanobis/k is 1.")
+    assert re.match(
+        r"MISMATCH: height: Mahalanobis/k is 1\.\d+ \(p \S+\), expected 0\.9 to 1\.1: ",
+        found.mismatch_text(),
+    )
 
 
 def test_figures_are_json():

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from prior.trained_toys import CHROMS, make_study, shared_study, train
-from tfgen.errors import UsageError
+from prior.trained_toys import CHROMS, make_study, of_format_1_0, shared_study, train
+from tfgen.errors import NumericalError, UsageError
 from tfgen.prior.constant_fit import Spectrum, fit_constant
 from tfgen.prior.evaluation import score_blocks
-from tfgen.prior.features.feature_store import FeatureStore
+from tfgen.prior.features.feature_store import Features, FeatureStore
 from tfgen.prior.ld.ld_store import LdStore
 from tfgen.prior.outputs.held_out import (
     BASELINES,
@@ -173,6 +173,75 @@ def test_a_prior_that_saw_everything_is_scored_in_sample_only(study):
     (found,) = opened.score(in_sample=True)
     assert {block.fold for block in found.blocks} == {"mean"}
     assert list(found.constant) == ["mean"]
+
+
+def test_what_was_kept_out_of_every_fold_is_a_final_test(study, opened):
+    """By the mean of log f over the folds, against the constant prior of the other blocks."""
+    train(study, "final", test_chrom=("22",))
+    final = Opened(study, "final")
+    (result,) = final.score()
+    folds, kept = result.by_test()
+    assert {block.block.chrom for block in folds.blocks} == {"20", "21"}
+    assert {(b.test, b.fold, b.block.chrom) for b in kept.blocks} == {("final", "mean", "22")}
+    spectra = {"20": [], "21": []}
+    for i, size in enumerate(final.source.sizes):
+        rows = final.source.read(i).traits[0]
+        if size.chrom in spectra:
+            spectra[size.chrom].append(Spectrum.of(rows.q, rows.y))
+    assert kept.constant["mean"] == fit_constant(spectra["20"] + spectra["21"])
+    assert kept.constant["chr20"] == fit_constant(spectra["21"])
+    found = kept.blocks[1]
+    block = final.store.read(found.block.id)
+    wide, ld = dense(block)
+    features = Features(final.source.read(9).annotations, None)
+    log_f = final.prior.log_f_by_fold(features, block.variants.af.astype(np.float32))
+    assert len(log_f) == 2
+    f, z = np.exp(log_f.mean(axis=0)[:, 0]), study.z[found.block.id]
+    null = multivariate_normal.logpdf(z, cov=found.sigma * ld)
+    own = multivariate_normal.logpdf(z, cov=(wide * f) @ wide.T + found.sigma * ld)
+    assert found.baselines[NO_EFFECTS] - found.nll == pytest.approx(own - null, abs=2e-2)
+    with pytest.raises(UsageError, match="leave out --in_sample"):
+        final.score(in_sample=True)
+
+
+def test_in_sample_the_constant_prior_is_not_of_the_test(study):
+    train(study, "one", folds="none", test_chrom=("21",))
+    one = Opened(study, "one")
+    (tested,) = one.score()
+    assert {(block.test, block.fold) for block in tested.blocks} == {("folds", "all")}
+    (seen,) = one.score(in_sample=True)
+    assert {block.test for block in seen.blocks} == {"in_sample"}
+    assert {block.block.chrom for block in seen.blocks} == {"20", "22"}
+    assert seen.constant["mean"] == tested.constant["all"]
+
+
+def test_a_prior_of_format_1_0_does_not_know_what_was_kept_out(study, tmp_path):
+    train(study, "final", test_chrom=("22",))
+    old = of_format_1_0(study.folder / "final", tmp_path / "old")
+    former = Opened(study, old)
+    (result,) = former.score()
+    assert {block.block.chrom for block in result.blocks} == {"20", "21"}
+    # What it learned from is known all the same.
+    (newer,) = Opened(study, "final").score()
+    assert result.constant["chr20"] == newer.constant["chr20"]
+
+
+def test_a_likelihood_that_is_not_finite_names_its_block(opened, monkeypatch):
+    def broken(data, in_sample=False):
+        return np.full((data.n, 1), np.nan if data.id == "chr21_0_600" else 0.0)
+
+    monkeypatch.setattr(opened.prior, "log_f", broken)
+    with pytest.raises(NumericalError, match="the likelihood of block chr21_0_600 is nan"):
+        opened.score()
+
+
+def test_residuals_are_those_of_a_cholesky_factor(opened, result):
+    rows = opened.source.read(2).traits[0]
+    f = np.exp(opened.prior.log_f(opened.source.read(2))[:, 0])
+    q = rows.q.astype(np.float64)
+    factor = np.linalg.cholesky((q * f) @ q.T + result.blocks[2].sigma * np.eye(len(q)))
+    expected = np.linalg.solve(factor, rows.y)
+    np.testing.assert_allclose(result.blocks[2].residuals, expected, rtol=1e-6, atol=1e-8)
 
 
 def test_a_cross_fitted_prior_has_nothing_in_sample(opened):

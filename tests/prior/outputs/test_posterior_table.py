@@ -1,14 +1,17 @@
 """Against dense linear algebra on the z-scores themselves."""
 
 import json
+import signal
 
 import numpy as np
 import pytest
 
+from prior.killed_outputs import left, start
 from prior.outputs.test_score import numbers, read
 from prior.trained_toys import (
     CHROMS,
     N,
+    Rows,
     draw_z,
     joined,
     make_block,
@@ -17,12 +20,14 @@ from prior.trained_toys import (
 )
 from tfgen.errors import InputMismatchError, OutputError, UsageError
 from tfgen.genome import VariantTable
-from tfgen.prior.features.feature_store import FeatureStore
+from tfgen.prior.features.feature_store import FeatureSchema, FeatureStore, write_feature_store
 from tfgen.prior.ld.ld_block import BlockInfo, LdBlock
 from tfgen.prior.ld.ld_store import LdStore
 from tfgen.prior.ld.ld_store_writer import save_ld_store
 from tfgen.prior.outputs.posterior_config import PosteriorConfig
 from tfgen.prior.outputs.posterior_table import write_posterior
+from tfgen.prior.outputs.score import score_prior
+from tfgen.prior.outputs.score_config import ScorePriorConfig
 from tfgen.prior.outputs.trained_prior import TrainedPrior
 from tfgen.prior.sumstats.munged import MungedStats, read_munged, write_munged
 from tfgen.prior.training.disk_blocks import DiskBlocks
@@ -118,16 +123,16 @@ def test_a_variant_in_several_windows_is_taken_from_its_centre(tmp_path):
     whole = make_block("22", 0, rng, flank=0)
     r = (whole.p * whole.eigenvalues[:, None]).T @ whole.q
     blocks = []
-    for start, centre in ((0, slice(0, 20)), (20, slice(0, 40))):
-        rows = slice(start, start + 40)
+    for first, centre in ((0, slice(0, 20)), (20, slice(0, 40))):
+        rows = slice(first, first + 40)
         ld = r[rows, rows]
         in_centre = np.zeros(40, bool)
         in_centre[centre] = True
         values, vectors = np.linalg.eigh(ld[np.ix_(in_centre, in_centre)])
         p = (vectors / np.sqrt(values)).T[::-1]
         info = BlockInfo(
-            f"chr22_{start}", "22", 10 * start, 10 * start + 400, 10 * start,
-            10 * (start + int(in_centre.sum())), 40, int(in_centre.sum()), len(values), 0.0,
+            f"chr22_{first}", "22", 10 * first, 10 * first + 400, 10 * first,
+            10 * (first + int(in_centre.sum())), 40, int(in_centre.sum()), len(values), 0.0,
         )  # fmt: skip
         q = (p @ ld[in_centre]).astype(np.float32)
         table = whole.variants.take(rows)
@@ -186,6 +191,89 @@ def test_variants_and_blocks_without_statistics_have_effects_all_the_same(study,
     np.testing.assert_allclose(mean[40:80], expected, rtol=1e-2, atol=2e-4)
 
 
+def test_with_unequal_sample_sizes_every_effect_has_the_variance_of_the_prior(study, tmp_path):
+    """Var(beta_j) = SNPVAR_j, so that f_j = N_j SNPVAR_j, which the dense model has as well."""
+    stats = read_munged(study.height)
+    sizes = np.random.default_rng(0).uniform(300, 3000, len(stats))
+    path = tmp_path / "z.tsv.gz"
+    write_munged(path, MungedStats(stats.variants, stats.z, sizes))
+    options = {"traits": (f"height={path}",), "allow_mismatch": True}
+    write_posterior(config(study, tmp_path, **options))
+    found = read(tmp_path / "x.tsv.gz")
+    score = ScorePriorConfig(
+        prior=study.folder / "crossed",
+        variants=study.ld,
+        features=study.features,
+        output=tmp_path / "s.snpvar.gz",
+        progress="none",
+    )
+    score_prior(score)
+    scored = read(score.output)
+    of = dict(zip(scored["SNP"], numbers(scored["SNPVAR"]), strict=True))
+    expected = [of[name] for name in found["SNP"]]
+    n = numbers(found["N"])
+    np.testing.assert_allclose(n, sizes, rtol=1e-6)
+    np.testing.assert_allclose(np.exp(numbers(found["LOGF"])) / n, expected, rtol=1e-4)
+    block = study.blocks[2]
+    size = np.full(N, np.median(sizes))
+    size[block.in_centre] = sizes[80:120]
+    log_f = prior_log_f(study)[block.info.id] + np.log(size / 999.75)
+    mean, variance = dense_posterior(block, log_f, study.z[block.info.id])
+    own = numbers(found["E_BETA2"])[80:120]
+    second = ((mean**2 + variance) / size)[block.in_centre]
+    np.testing.assert_allclose(own, second, rtol=1e-2, atol=1e-5)
+
+
+def test_blocks_kept_out_of_every_fold_are_not_in_sample(study, tmp_path):
+    train(study, "final", test_chrom=("22",))
+    options = {"prior": study.folder / "final", "allow_mismatch": True}
+    summary = write_posterior(config(study, tmp_path, **options))
+    assert summary.n_in_sample == 0
+    found = read(tmp_path / "x.tsv.gz")
+    names = {"20": "chr20", "21": "chr21", "22": "mean"}
+    assert found["FOLD"] == [names[chrom] for chrom in found["CHR"]]
+
+
+@pytest.mark.parametrize(
+    ("step", "passes", "resumed"),
+    [("save", 2, 3), ("write", 1, 12), ("publish", 1, 12), ("report", 0, 12), ("remove", 1, 12)],
+)
+def test_a_killed_run_goes_on_to_the_same_bytes(study, tmp_path, step, passes, resumed):
+    """Also between the tables of two traits, and with blocks that have no features."""
+    variants = joined([block.variants for block in study.blocks]).take(slice(0, 11 * N))
+    schema = FeatureSchema(("dhs", "noise", "gaps"), run_digest="x")
+    rows = Rows(np.zeros((len(variants), 3), np.float32))
+    write_feature_store(tmp_path / "few.h5", schema, variants, rows)
+    options = {
+        "prior": study.folder / "both",
+        "traits": study.traits("height", "bmi"),
+        "features": tmp_path / "few.h5",
+        "allow_mismatch": True,
+    }
+    (tmp_path / "whole").mkdir()
+    expected = write_posterior(config(study, tmp_path / "whole", **options))
+    (tmp_path / "own").mkdir()
+    settings = config(study, tmp_path / "own", **options)
+    killed = start("posterior", settings, die_in=step, die_after=passes)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    again = write_posterior(settings)
+    assert again.n_resumed == resumed
+    assert again.warnings == expected.warnings
+    assert left(tmp_path / "own") == left(tmp_path / "whole")
+    assert not list((tmp_path / "own").glob("*.partial"))
+
+
+def test_a_killed_run_leaves_what_others_wrote(study, tmp_path):
+    """Killed before it may replace an output, its work gives nobody leave to do so."""
+    settings = config(study, tmp_path, overwrite=True)
+    settings.output.write_text("mine")
+    assert start("posterior", settings, die_in="save").returncode == -signal.SIGKILL
+    with pytest.raises(OutputError, match="exists; choose another output or pass --overwrite"):
+        write_posterior(config(study, tmp_path))
+    assert settings.output.read_text() == "mine"
+    assert write_posterior(settings).n_resumed == 1
+
+
 def test_z_scores_that_do_not_fit_are_refused(study, tmp_path):
     stats = read_munged(study.height)
     signs = np.random.default_rng(0).choice([-1, 1], len(stats))
@@ -194,11 +282,11 @@ def test_z_scores_that_do_not_fit_are_refused(study, tmp_path):
     traits = (f"height={path}",)
     with pytest.raises(
         InputMismatchError,
-        match=r"height: Mahalanobis/k is \d+\.?\d* over all blocks.*smaller --var_kept or a larger "
-        "--shrink.*--allow_mismatch",
+        match=r"height: Mahalanobis/k is \d+\.?\d* over all blocks \(p \S+\), .*smaller "
+        "--var_kept or a larger --shrink.*--allow_mismatch",
     ):
         write_posterior(config(study, tmp_path, traits=traits))
-    assert not (tmp_path / "x.tsv.gz").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["z.tsv.gz"]
     summary = write_posterior(config(study, tmp_path, traits=traits, allow_mismatch=True))
     assert summary.warnings[0].startswith("MISMATCH: height")
 
@@ -238,9 +326,6 @@ def test_parquet_says_what_made_it(study, tmp_path):
 
 
 def test_variants_without_features_are_counted(study, tmp_path):
-    from prior.trained_toys import Rows
-    from tfgen.prior.features.feature_store import FeatureSchema, write_feature_store
-
     table = joined([block.variants for block in study.blocks]).take(slice(0, 11 * N))
     schema = FeatureSchema(("dhs", "noise", "gaps"), run_digest="x")
     rows = Rows(np.zeros((len(table), 3), np.float32))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from prior.feature_files import table
-from prior.trained_toys import FLANK, N, Rows, joined, shared_study, train
+from prior.trained_toys import FLANK, N, Rows, joined, of_format_1_0, shared_study, train
 from tfgen.errors import (
     InputMismatchError,
     OutputError,
@@ -16,6 +16,7 @@ from tfgen.genome import VariantTable
 from tfgen.prior.features.feature_store import FeatureSchema, FeatureStore, write_feature_store
 from tfgen.prior.heads.saved_prior import load_saved_prior
 from tfgen.prior.ld.ld_store import BlockInfo
+from tfgen.prior.ld.ld_store_writer import save_ld_store
 from tfgen.prior.outputs import score as module
 from tfgen.prior.outputs.score import score_prior
 from tfgen.prior.outputs.score_config import ScorePriorConfig
@@ -98,7 +99,8 @@ def test_variants_get_the_fold_that_never_saw_them(study, tmp_path):
         values.append(model.log_f(features.annotations, None, af)[:, 0].astype(float))
     own = np.choose(variants.chrom.astype(int) - 20, values)[order]
     np.testing.assert_allclose(numbers(found["LOGF"]), own, rtol=1e-5, atol=1e-6)
-    se = np.std(values, axis=0, ddof=1)[order]
+    # Delete-a-group jackknife: (K - 1) / K of the sum of squared differences to the mean, K = 3.
+    se = np.sqrt(2 / 3 * np.sum((values - np.mean(values, axis=0)) ** 2, axis=0))[order]
     np.testing.assert_allclose(numbers(found["SE"]), se, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(numbers(found["SNPVAR"]), np.exp(own) / 999.75, rtol=1e-5)
 
@@ -185,17 +187,45 @@ def test_a_single_model_needs_no_ld_and_has_no_standard_error(study, tmp_path):
     assert set(found["FOLD"]) == {"mean"}
 
 
-def test_a_cross_fitted_prior_needs_the_blocks(study, tmp_path):
-    bim = write_bim(tmp_path / "x.bim", everything(study), range(50))
-    with pytest.raises(UsageError, match="is cross-fitted.*; give --ld"):
-        score_prior(config(study, tmp_path, variants=bim))
-    from tfgen.prior.ld.ld_store_writer import save_ld_store
+def test_a_prior_knows_its_blocks_without_the_ld(study, tmp_path):
+    variants = everything(study)
+    bim = write_bim(tmp_path / "x.bim", variants, range(len(variants)))
+    alone = score_prior(config(study, tmp_path, variants=bim, output=tmp_path / "a.gz"))
+    assert (alone.n, alone.n_cross_fitted, alone.warnings) == (720, 720, ())
+    with_ld = config(study, tmp_path, variants=bim, ld=study.ld, output=tmp_path / "b.gz")
+    score_prior(with_ld)
+    assert read(tmp_path / "a.gz")["FOLD"] == [f"chr{c}" for c in variants.chrom]
+    assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "b.gz").read_bytes()
+    # The LD of a part is enough for frequencies.
+    save_ld_store(tmp_path / "ld", {"build": "GRCh37", "panel": "x"}, study.blocks[:3])
+    options = {"variants": bim, "ld": tmp_path / "ld", "output": tmp_path / "c.gz"}
+    assert score_prior(config(study, tmp_path, **options)).warnings == ()
+    assert read(tmp_path / "c.gz")["FOLD"] == read(tmp_path / "a.gz")["FOLD"]
 
+
+def test_variants_kept_out_of_every_fold_get_the_mean_and_count_as_unseen(study, tmp_path):
+    train(study, "final", test_chrom=("22",))
+    summary = score_prior(config(study, tmp_path, prior=study.folder / "final"))
+    assert (summary.n, summary.n_cross_fitted) == (720, 720)
+    found = read(tmp_path / "x.snpvar.gz")
+    names = {"20": "chr20", "21": "chr21", "22": "mean"}
+    assert found["FOLD"] == [names[chrom] for chrom in found["CHR"]]
+
+
+def test_a_cross_fitted_prior_of_format_1_0_needs_the_ld_of_its_training(study, tmp_path):
+    old = {"prior": of_format_1_0(study.folder / "crossed", tmp_path / "old")}
+    bim = write_bim(tmp_path / "x.bim", everything(study), range(50))
+    with pytest.raises(UsageError, match="is cross-fitted and of an older format.*; give --ld"):
+        score_prior(config(study, tmp_path, variants=bim, **old))
     save_ld_store(tmp_path / "ld", {"build": "GRCh37", "panel": "x"}, study.blocks[:3])
     with pytest.raises(InputMismatchError, match="lacks 9 blocks that folds kept out"):
-        score_prior(config(study, tmp_path, variants=bim, ld=tmp_path / "ld"))
+        score_prior(config(study, tmp_path, variants=bim, ld=tmp_path / "ld", **old))
+    same = score_prior(config(study, tmp_path, output=tmp_path / "same.gz", **old))
+    assert same.n_cross_fitted == 720
+    score_prior(config(study, tmp_path, output=tmp_path / "new.gz"))
+    assert (tmp_path / "same.gz").read_bytes() == (tmp_path / "new.gz").read_bytes()
     save_ld_store(tmp_path / "all", {"build": "GRCh37", "panel": "x"}, study.blocks)
-    summary = score_prior(config(study, tmp_path, variants=bim, ld=tmp_path / "all"))
+    summary = score_prior(config(study, tmp_path, variants=bim, ld=tmp_path / "all", **old))
     assert summary.warnings == (f"{tmp_path / 'all'}: is not the LD that the prior was trained on",)
 
 

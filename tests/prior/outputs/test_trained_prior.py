@@ -12,7 +12,7 @@ from tfgen.errors import InputFormatError, InputMismatchError, UsageError
 from tfgen.prior.features.feature_store import FeatureSchema, FeatureStore, write_feature_store
 from tfgen.prior.heads.saved_prior import load_saved_prior, prior_card, save_prior
 from tfgen.prior.ld.ld_store import LdStore
-from tfgen.prior.outputs.trained_prior import MEAN, TrainedPrior
+from tfgen.prior.outputs.trained_prior import FINAL, FOLDS, IN_SAMPLE, MEAN, TrainedPrior
 from tfgen.prior.training.disk_blocks import DiskBlocks
 from tfgen.prior.training.prior_folder import PriorFold, PriorIndex
 from tfgen.prior.training.traits import parse_traits, read_traits
@@ -47,7 +47,7 @@ def test_a_block_gets_the_model_that_never_saw_it(crossed, features, block):
     assert prior.fold(block.id) == "chr21"
     model = load_saved_prior(crossed / "folds" / "chr21")
     expected = model.log_f(block.annotations, None, block.frequency)
-    np.testing.assert_allclose(prior.log_f(block), expected, rtol=1e-6)
+    np.testing.assert_allclose(prior.log_f(block), expected, rtol=1e-6, atol=1e-6)
     assert prior.sigma(block.id) == model.card.sigma
 
 
@@ -83,6 +83,22 @@ def test_without_a_fold_it_is_the_mean_of_all_when_asked_for(study, crossed, fea
     sigmas = np.array([model.card.sigma for model in models])
     expected = np.exp(np.log(sigmas).mean(axis=0))
     np.testing.assert_allclose(prior.sigma("chr9_0_1", in_sample=True), expected)
+
+
+def test_a_block_kept_out_of_every_fold_gets_their_mean(study, features, block):
+    prior = TrainedPrior(train(study, "without_21", test_chrom=("21",)), features)
+    assert prior.folds == ("chr20", "chr22")
+    assert [prior.test_of(name) for name in (block.id, "chr20_0_600", "chr9_0_1")] == [
+        FINAL,
+        FOLDS,
+        IN_SAMPLE,
+    ]
+    assert (prior.fold(block.id), prior.fold("chr20_0_600")) == (MEAN, "chr20")
+    models = [load_saved_prior(prior.folder / "folds" / name) for name in prior.folds]
+    values = [model.log_f(block.annotations, None, block.frequency) for model in models]
+    np.testing.assert_allclose(prior.log_f(block), np.mean(values, axis=0), rtol=1e-5, atol=1e-6)
+    expected = np.exp(np.mean([np.log(model.card.sigma) for model in models], axis=0))
+    np.testing.assert_allclose(prior.sigma(block.id), expected)
 
 
 def test_a_single_model_knows_every_block(study, features, block):

@@ -11,7 +11,13 @@ import pytest
 
 from prior.small_blocks import panel_ld, toy
 from prior.small_stores import NAMES, all_variants, make_blocks, write_stores
-from tfgen.errors import InputFormatError, InputMismatchError, InterruptedRunError, OutputError
+from tfgen.errors import (
+    InputFormatError,
+    InputMismatchError,
+    InterruptedRunError,
+    OutputError,
+    UsageError,
+)
 from tfgen.genome import VariantTable
 from tfgen.io import StopRequest
 from tfgen.prior.features.feature_store import FeatureSchema, write_feature_store
@@ -344,6 +350,31 @@ def test_an_existing_output_is_kept(stores):
     (stores / "folder.tsv.gz").mkdir()
     with pytest.raises(OutputError, match="is not a plain file"):
         simulate_statistics(config(stores, output=stores / "folder.tsv.gz"))
+
+
+@pytest.mark.parametrize("end", [".truth.tsv.gz", ".run.json", ".lock"])
+def test_no_file_beside_the_output_may_be_an_input(stores, end):
+    path = (stores / "features.h5").rename(stores / f"sim.tsv.gz{end}")
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match=f"sim.tsv.gz{end}: is the input"):
+        simulate_statistics(config(stores, features=path, overwrite=True))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("end", [".truth.tsv.gz", ".run.json"])
+def test_somebody_s_file_beside_the_output_stays(stores, end):
+    path = stores / f"sim.tsv.gz{end}"
+    path.write_text("my notes")
+    with pytest.raises(OutputError, match=f"sim.tsv.gz{end}: exists and no run of tfgen has writt"):
+        simulate_statistics(config(stores, overwrite=True))
+    assert path.read_text() == "my notes"
+    assert not (stores / "sim.tsv.gz").exists()
+
+
+def test_a_missing_package_is_told_before_the_work(stores, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UsageError, match="/sim.parquet: writing parquet needs pyarrow"):
+        simulate_statistics(config(stores, ld=stores / "none", output=stores / "sim.parquet"))
 
 
 def child(folder, **options):

@@ -61,6 +61,20 @@ def test_the_published_scale_goes_without_noise():
         ({"truth_preset": "mine"}, "truth_preset is 'mine'"),
         ({"output": Path("o.csv")}, "o.csv: unknown ending"),
         ({"truth": "model"}, "go together"),
+        ({"n": 1e308}, r"n is 1e\+308; expected at most 1e\+12"),
+        ({"truth": "constant", "sd": 2.0}, "sd has no use with --truth=constant; leave one"),
+        ({"truth": "constant", "sd": 0.0}, "sd has no use with --truth=constant"),
+        ({"truth": "constant", "truth_features": ("a",)}, "truth_features has no use with --tru"),
+        ({"truth": "constant", "truth_absolute": True}, "truth_absolute has no use"),
+        ({"null": True, "sd": 1.0}, "sd has no use with --null; leave one of them out"),
+        ({"null": True, "truth_model": Path("p")}, "truth_model has no use with --null"),
+        ({"truth": "linear", "truth_absolute": True}, "truth_absolute has no use with --truth=lin"),
+        ({"truth": "ushape", "truth_thresholds": (1.0,)}, "truth_thresholds has no use"),
+        (
+            {"truth": "model", "truth_model": Path("p"), "truth_features": ("a",)},
+            "truth_features has no use with --truth=model",
+        ),
+        ({"truth": "cubic"}, "truth 'cubic'; use one of constant"),
     ],
 )
 def test_contradictions_are_usage_errors(settings, message):

@@ -1,5 +1,6 @@
 import json
 import math
+import sys
 
 import numpy as np
 import pandas as pd
@@ -252,6 +253,20 @@ def test_the_gain_of_bolt_lmm_multiplies_n_on_request(tmp_path):
             InputMismatchError,
             "looked for by identifier",
         ),
+        (
+            "SNP CHR BP A1 A2 Z N\nx 1 1000 A C 1 5\ny 1 2000 C A 1 5\nz 9 1 C A 1 5\n",
+            {"panel": 1},
+            InputMismatchError,
+            r"has none of the 3 variants of .*: 2 have other alleles in the panel, and 1 are not "
+            r"there at all \(1:1000:C:A \(x\), there 1:1000:G:A \(rs1\); 1:2000:A:C \(y\), there "
+            r"1:2000:T:C \(rs2\)\); check which columns hold the alleles, and the build",
+        ),
+        (
+            "SNP CHR BP A1 A2 Z N\nrs3 1 1 A G 1 5\n",
+            {"panel": 1, "match": "id"},
+            InputMismatchError,
+            r"1 have other alleles in the panel, and 0 .* \(1:1:G:A \(rs3\), there 2:1500:T:G",
+        ),
         (FILES["polyfun"], {"n_eff": "auto"}, InputFormatError, "no variant has CHISQ_BOLT_LMM"),
     ],
 )
@@ -320,13 +335,53 @@ def test_the_output_may_not_be_an_input(tmp_path):
         run(tmp_path, FILES["fastgwa"], name="out.tsv", overwrite=True)
 
 
-def test_a_run_that_is_stopped_leaves_nothing(tmp_path, monkeypatch):
+@pytest.mark.parametrize("end", [".rejects.tsv", ".run.json", ".lock"])
+def test_no_file_beside_the_output_may_be_an_input(tmp_path, end):
+    name = f"out.tsv{end}"
+    with pytest.raises(UsageError, match=f"{name}: is the input"):
+        run(tmp_path, FILES["fastgwa"], name=name, overwrite=True)
+    (tmp_path / name).write_text(PANEL)
+    with pytest.raises(UsageError, match=f"{name}: is the input"):
+        run(tmp_path, FILES["fastgwa"], panel=tmp_path / name, overwrite=True)
+    assert (tmp_path / name).read_text() == PANEL
+
+
+@pytest.mark.parametrize("end", [".rejects.tsv", ".run.json"])
+def test_somebody_s_file_beside_the_output_stays(tmp_path, end):
+    path = write(tmp_path / f"out.tsv{end}", "my notes")
+    with pytest.raises(OutputError, match=f"out.tsv{end}: exists and no run of tfgen has written"):
+        run(tmp_path, FILES["fastgwa"], overwrite=True)
+    assert path.read_text() == "my notes"
+    assert not (tmp_path / "out.tsv").exists()
+
+
+def test_a_missing_package_is_told_before_the_input_is_read(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setattr(module, "read_input", None)
+    with pytest.raises(UsageError, match="/out.parquet: writing parquet needs pyarrow"):
+        run(tmp_path, FILES["fastgwa"], output="out.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.txt"]
+
+
+def test_sample_sizes_that_no_study_has_are_faults(tmp_path):
+    text = FILES["fastgwa"].replace("rs8\t700\tT\tC\t5000", "rs8\t700\tT\tC\t1e308")
+    summary, stats = run(tmp_path, text, max_rejected_fraction=0.2)
+    assert dict(summary.counts) == {"N_RANGE": 1}
+    assert stats.variants.id.tolist() == IDS[:-1]
+    _, stats = run(tmp_path, FILES["fastgwa"], output="b.tsv", n=1e12)
+    assert set(stats.n) == {1e12}
+
+
+@pytest.mark.parametrize(("number", "name"), [(2, "SIGINT"), (15, "SIGTERM")])
+def test_a_run_that_is_stopped_leaves_nothing_and_says_so(tmp_path, monkeypatch, number, name):
     def stop(self):
-        raise InterruptedRunError("stopped", 15)
+        raise InterruptedRunError("stopped; what was done is kept", number)
 
     monkeypatch.setattr(StopRequest, "raise_if_requested", stop)
-    with pytest.raises(InterruptedRunError):
+    message = f"^stopped by {name}; nothing was written, run the same command to start again$"
+    with pytest.raises(InterruptedRunError, match=message) as caught:
         run(tmp_path, FILES["fastgwa"])
+    assert caught.value.exit_code == 128 + number
     assert [path.name for path in tmp_path.iterdir()] == ["in.txt"]
 
 
@@ -341,7 +396,7 @@ def test_a_run_that_is_stopped_while_writing_leaves_nothing_either(tmp_path, mon
 
     original = module.read_input
     monkeypatch.setattr(module, "read_input", read)
-    with pytest.raises(InterruptedRunError):
+    with pytest.raises(InterruptedRunError, match="stopped by SIGTERM; nothing was written"):
         run(tmp_path, FILES["fastgwa"])
     assert [path.name for path in tmp_path.iterdir()] == ["in.txt"]
 

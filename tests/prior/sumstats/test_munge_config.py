@@ -14,6 +14,7 @@ def test_two_settings_are_enough():
     found = config()
     assert (found.min_info, found.min_maf, found.palindromic) == (0.6, 0.001, "drop")
     assert found.overrides == {}
+    assert config(n=1e12).n == 1e12
     assert config(columns=("Z:zz", "N:")).overrides == {"Z": "zz", "N": ""}
 
 
@@ -29,6 +30,8 @@ def test_two_settings_are_enough():
         ({"min_info": -1}, "min_info is -1; expected a number from 0"),
         ({"n": 0}, "n is 0; expected a number above 0"),
         ({"n": float("inf")}, "n is inf"),
+        ({"n": 1e308}, r"n is 1e\+308; expected a number above 0, at most 1e\+12"),
+        ({"n_cases": 2e12, "n_controls": 5}, "n_cases is 2000000000000.0; expected .* at most 1e"),
         ({"n_cases": 5}, "n_cases and n_controls go together"),
         ({"n": 5, "n_cases": 5, "n_controls": 5}, "n and n_cases both give the sample size"),
         ({"match": "id"}, "match=id needs --panel"),

@@ -15,8 +15,17 @@ from hypothesis import strategies as st
 from prior.sumstats_by_hand import table
 from prior.sumstats_files import write
 from tfgen.errors import InputFormatError, OutputError, TfgenError, UsageError
+from tfgen.prior.sumstats import munge as munge_module
 from tfgen.prior.sumstats import munged
-from tfgen.prior.sumstats.munged import COLUMNS, MungedStats, new_munged, read_munged, write_munged
+from tfgen.prior.sumstats.munge_config import MungeConfig
+from tfgen.prior.sumstats.munged import (
+    COLUMNS,
+    MungedStats,
+    new_munged,
+    read_munged,
+    require_writer,
+    write_munged,
+)
 
 ENDINGS = (".parquet", ".tsv.gz", ".tsv")
 
@@ -174,6 +183,7 @@ def test_parquet_of_others_has_no_info(tmp_path):
         ("CHR BP A1 A2 Z N\n", "no variants"),
         ("CHR BP A1 A2 Z N\n1 5 A G 1 9\n1 6 A G x 9\n", "in.tsv:3: .*NUMBER: Z is 'x'"),
         ("CHR BP A1 A2 Z N\n1 5 A G 1 0\n", "in.tsv:2: 1:5:G:A .*N_RANGE"),
+        ("CHR BP A1 A2 Z N\n1 5 A G 1 1e13\n", "in.tsv:2: .*N_RANGE: N is '1e13'; .* above 1e12"),
     ],
 )
 def test_what_is_not_complete_and_sound_is_refused(tmp_path, text, message):
@@ -181,12 +191,36 @@ def test_what_is_not_complete_and_sound_is_refused(tmp_path, text, message):
         read_munged(write(tmp_path / "in.tsv", text))
 
 
-def test_without_pyarrow_the_package_is_named(tmp_path, monkeypatch):
+def test_without_pyarrow_the_output_and_the_package_are_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(
-        UsageError, match=r"writing parquet needs pyarrow: pip install 'tfgen\[io\]'"
-    ):
-        write_munged(tmp_path / "out.parquet", some())
+    for write_it in (require_writer, lambda path: write_munged(path, some())):
+        with pytest.raises(
+            UsageError,
+            match=r"/out.parquet: writing parquet needs pyarrow: pip install 'tfgen\[io\]'",
+        ):
+            write_it(tmp_path / "out.parquet")
+    require_writer(tmp_path / "out.tsv.gz")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("missing", ["NA", ".", "nan", "null"])
+def test_a_missing_z_is_not_made_up_from_the_effect(tmp_path, missing):
+    text = f"CHR BP A1 A2 Z N BETA SE\n1 5 A G 1 9 1 1\n1 6 A G {missing} 9 0.5 0.1\n"
+    path = write(tmp_path / "in.tsv", text)
+    with pytest.raises(InputFormatError, match="in.tsv:3: Z is missing; expected a number in ever"):
+        read_munged(path)
+    stats = munge_module.munge(
+        MungeConfig(input=path, output=tmp_path / "out.tsv", progress="none")
+    )
+    assert (stats.n_written, read_munged(tmp_path / "out.tsv").z.tolist()) == (2, [1, 5])
+
+
+def test_a_missing_z_of_parquet_is_named_by_its_row(tmp_path):
+    columns = {"CHR": [1, 1], "BP": [5, 6], "A1": ["A"] * 2, "A2": ["G"] * 2, "Z": [1.0, None]}
+    columns |= {"N": [10, 10], "BETA": [1.0, 1.0], "SE": [0.5, 0.5]}
+    pq.write_table(pa.table(columns), tmp_path / "in.parquet")
+    with pytest.raises(InputFormatError, match="in.parquet:2: Z is missing"):
+        read_munged(tmp_path / "in.parquet")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -7,7 +7,19 @@ from hypothesis import strategies as st
 
 from tfgen.errors import InputFormatError, UnsupportedInputError
 from tfgen.prior.heads.head_config import TraitScale
-from tfgen.prior.training.prior_folder import FORMAT_VERSION, PRIOR_JSON, PriorFold, PriorIndex
+from tfgen.prior.ld.ld_block import BlockInfo
+from tfgen.prior.training.block_data import BlockSize
+from tfgen.prior.training.folds import Fold, make_folds
+from tfgen.prior.training.prior_folder import (
+    FORMAT_VERSION,
+    PRIOR_JSON,
+    BlockPlace,
+    PriorFold,
+    PriorIndex,
+    block_places,
+    kept_out_blocks,
+    overlap,
+)
 
 INDEX = PriorIndex(
     (TraitScale("height", 450_000.0, 1_000_000.0), TraitScale("x", 10.0, 5.0)),
@@ -15,6 +27,8 @@ INDEX = PriorIndex(
     "0123",
     "4567",
     (PriorFold("group0", ("chr1_0_9", "chr1_9_20")), PriorFold("group1", ())),
+    ("chr2_0_9",),
+    {"chr1_0_9": BlockPlace("1", 0, 9, 2, 7), "chr2_0_9": BlockPlace("2", 0, 9, 0, 9)},
 )
 
 ANY = st.recursive(
@@ -40,6 +54,14 @@ def changed(**changes):
 def test_what_was_written_is_read_again(tmp_path):
     assert PriorIndex.read(write(tmp_path, INDEX.to_json())) == INDEX
     assert INDEX.to_json()["format_version"] == FORMAT_VERSION
+
+
+def test_an_index_of_format_1_0_says_neither_what_was_kept_out_nor_where(tmp_path):
+    value = changed(format_version="1.0")
+    del value["kept_out"], value["blocks"]
+    index = PriorIndex.read(write(tmp_path, value))
+    assert (index.kept_out, index.blocks) == ((), {})
+    assert (index.folds, index.traits) == (INDEX.folds, INDEX.traits)
 
 
 def test_a_block_belongs_to_the_fold_that_never_saw_it():
@@ -90,7 +112,76 @@ def test_a_trait_has_a_sample_size(tmp_path, n_eff):
         PriorIndex.read(write(tmp_path, value))
 
 
-@given(st.sampled_from(["traits", "folds", "build", "ld_digest", "format_version"]), ANY)
+@pytest.mark.parametrize(
+    "place",
+    [
+        *(None, 3, "1", [], ["1"], ["1", 0, 9, 2], ["1", 0, 9, 2, 7, 8], [1, 0, 9, 2, 7]),
+        *(["1", 0.5, 9, 2, 7], ["1", -1, 9, 2, 7], ["1", True, 9, 2, 7], ["1", 0, 1 << 70, 2, 7]),
+    ],
+)
+def test_a_block_has_a_place(tmp_path, place):
+    value = changed(blocks={"b": place})
+    with pytest.raises(InputFormatError, match=r"prior\.json: block 'b': is .*; expected a contig"):
+        PriorIndex.read(write(tmp_path, value))
+
+
+@pytest.mark.parametrize("kept_out", [None, "chr1", [1], {}])
+def test_what_was_kept_out_is_a_list_of_blocks(tmp_path, kept_out):
+    value = changed(kept_out=kept_out)
+    with pytest.raises(InputFormatError, match=r"prior\.json: kept_out is .*names of blocks"):
+        PriorIndex.read(write(tmp_path, value))
+
+
+def test_places_are_those_of_blocks_with_observed_variants():
+    def info(name, w):
+        return BlockInfo(name, "1", 0, 30, 10, 20, 9, w, w, 0.0)
+
+    assert block_places([info("a", 5), info("b", 0)]) == {"a": BlockPlace("1", 0, 30, 10, 20)}
+
+
+def sizes():
+    """Windows of 30 every 10, on four chromosomes."""
+    return [
+        BlockSize(f"{chrom}_{i}", chrom, 9, 5, 5, 10 * i, 10 * i + 30)
+        for chrom in ("19", "20", "21", "22")
+        for i in range(6)
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["chrom", "oddeven", "blocks:3"])
+def test_a_test_chromosome_is_kept_out_of_every_fold(scheme):
+    folds = make_folds(sizes(), scheme, ("20",))
+    assert kept_out_blocks(sizes(), folds) == tuple(f"20_{i}" for i in range(6))
+
+
+@pytest.mark.parametrize("test_chrom", [(), ("20",)])
+def test_of_a_single_fold_the_test_is_its_own_and_dropped_blocks_are_none(test_chrom):
+    (fold,) = make_folds(sizes(), "none", test_chrom)
+    assert fold.dropped
+    assert kept_out_blocks(sizes(), (fold,)) == ()
+
+
+def test_what_touches_a_block_that_was_learned_from_is_not_kept_out():
+    fold = Fold("a", (0,), (12,), (6,), ())
+    found = kept_out_blocks(sizes()[:18], (fold,))
+    # 0 to 30 is used on 19, and 0 to 30 on 21.
+    assert found == ("19_3", "19_4", "19_5", *(f"20_{i}" for i in range(1, 6)), *found[-3:])
+    assert found[-3:] == ("21_3", "21_4", "21_5")
+
+
+def test_stretches_overlap_if_they_share_a_base():
+    one = BlockPlace("1", 10, 20, 0, 0)
+    others = [("1", 0, 10), ("1", 20, 30), ("2", 10, 20), ("1", 0, 11), ("1", 19, 20)]
+    found = [overlap(one, BlockPlace(*other, 0, 0)) for other in others]
+    assert found == [False, False, False, True, True]
+
+
+@given(
+    st.sampled_from(
+        ["traits", "folds", "build", "ld_digest", "format_version", "kept_out", "blocks"]
+    ),
+    ANY,
+)
 def test_any_damage_is_one_line(tmp_path_factory, key, value):
     folder = tmp_path_factory.mktemp("prior")
     index = changed()

@@ -22,11 +22,26 @@ def test_names_come_before_the_path_or_from_it():
         (["a=x", "a=y"], "'a' comes twice"),
         (["=x"], "'' comes twice or is empty"),
         ([], "none given"),
+        (["a/b=x"], "the name 'a/b' would be part of file names"),
+        (["a\\b=x"], r"the name 'a.*b' would be part"),
+        (["..=x"], "the name '..' would be part"),
+        ([".a=x"], "the name '.a' would be part"),
+        (["a b=x"], "expected no blanks, slashes and backslashes, and no dot at its beginning"),
+        ([" a=x"], "the name ' a'"),
+        (["a\n=x"], "the name 'a.n'"),
+        (["a\x00=x"], "the name 'a.x00'"),
+        (["my trait.tsv"], "the name 'my trait' would be .*; give NAME=PATH"),
+        (["a/run=1/x.tsv"], "the name 'a/run'"),
     ],
 )
 def test_names_that_do_not_work_are_refused(words, message):
     with pytest.raises(UsageError, match=message):
         parse_traits(words)
+
+
+@pytest.mark.parametrize("name", ["BMI_2.5-kg+", "Größe", "a.b"])
+def test_other_names_stay_as_they_are(name):
+    assert parse_traits([f"{name}=my folder/x y.tsv"]) == {name: Path("my folder/x y.tsv")}
 
 
 def test_a_trait_of_other_variants_is_refused_with_examples(tmp_path):

@@ -8,7 +8,12 @@ import numpy as np
 from tfgen.errors import InputFormatError, InputMismatchError, UsageError
 from tfgen.genome import VariantTable
 from tfgen.prior.features.feature_tables import FeatureTable, positions, require_columns
-from tfgen.prior.features.keyed_values import Floats, KeyedValues, by_contig
+from tfgen.prior.features.keyed_values import (
+    Floats,
+    KeyedValues,
+    by_contig,
+    require_match,
+)
 from tfgen.prior.features.source_specs import SourceSpec, expanded
 from tfgen.prior.features.variant_lists import read_variant_list
 
@@ -72,6 +77,15 @@ class AnnotSource:
                 table = self._table(self._paths[chrom], chrom)
                 values[rows] = table.lookup(variants.take(rows))
         return values
+
+    def require_match(self, variants: VariantTable) -> None:
+        """Stops when the files have none of the variants.
+
+        Raises:
+            InputMismatchError: They have none.
+        """
+        tables = (self._table(path, chrom).index for chrom, path in self._paths.items())
+        require_match(self._spec.label, variants, tables)
 
     def _find(self, contigs: Iterable[str]) -> dict[str | None, Path]:
         """The file of every contig, or the one for all (None)."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from tfgen.errors import InputFormatError, InputMismatchError
 from tfgen.genome import ContigNames, VariantTable
+from tfgen.prior.features.bigwig_header import require_bigwig
 from tfgen.prior.features.keyed_values import Floats, by_contig
 from tfgen.prior.features.source_specs import SourceSpec
 
@@ -169,20 +170,15 @@ def _open(path: Path) -> Any:
     """The open file.
 
     Raises:
-        InputFormatError: No bigWig file.
+        InputFormatError: No bigWig file, or a damaged one.
     """
     import pyBigWig
 
-    if not path.is_file():
-        raise InputFormatError(f"{path}: no such file; check the name")
+    require_bigwig(path)
     try:
-        file = pyBigWig.open(str(path))
-        is_bigwig = file.isBigWig()
+        return pyBigWig.open(str(path))
     except RuntimeError as error:
-        raise InputFormatError(f"{path}: not a bigWig file, or damaged ({error})") from error
-    if not is_bigwig:
-        raise InputFormatError(f"{path}: is a bigBed; give its intervals as --bed")
-    return file
+        raise InputFormatError(f"{path}: a damaged bigWig file ({error}); get it again") from error
 
 
 def _runs(starts: npt.NDArray[np.int64], reach: int) -> list[npt.NDArray[np.int64]]:

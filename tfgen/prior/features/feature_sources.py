@@ -30,6 +30,7 @@ _OPTIONS: dict[str, Collection[str]] = {
     "distance_to": distance_features.OPTIONS,
     "table": table_columns.OPTIONS,
 }
+_KEYED = (annot_files.AnnotSource, table_columns.TableSource, ScoreSource)
 _KINDS = ("annot", "bed", "bigwig", "scores", "distance_to", "table")
 
 
@@ -115,6 +116,18 @@ class FeatureSources:
         return [
             warning for source in (*self.annotations, *self.tracks) for warning in source.warnings
         ]
+
+    def require_matches(self, variants: VariantTable) -> None:
+        """Stops when a file whose rows are variants has none of those of the list.
+
+        Intervals and signal are not asked: where they are absent is a value too.
+
+        Raises:
+            InputMismatchError: A file has none.
+        """
+        for source in self.annotations:
+            if isinstance(source, _KEYED):
+                source.require_match(variants)
 
     def piece(self, variants: VariantTable) -> dict[str, npt.NDArray[Any]]:
         """The features of some variants.

@@ -19,6 +19,9 @@ from tfgen.genome.compression import decompressed, require_whole
 MISSING = ("", "NA", "NaN", "nan", "N/A", ".", "null")
 """What stands for a missing number."""
 
+LARGEST = float(np.finfo(np.float32).max)
+"""Features are kept as 32-bit floats; what is larger would be infinite."""
+
 _LINES_PER_CHUNK = 1 << 15
 _BLANKS = r"\s+"
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -75,11 +78,12 @@ class FeatureTable:
 
         Args:
             text: Columns that come as they are, str objects [rows]; missing text is "".
-            numbers: Columns of finite numbers, float64 [rows]; NaN where missing.
+            numbers: Columns of numbers that a 32-bit float can hold, float64 [rows]; NaN where
+                missing.
 
         Raises:
             InputFormatError: A column that the file does not have, a line with another number of
-                fields, or a value that is no finite number.
+                fields, or a value that is no finite number or beyond 3.4e38.
         """
         for name in (*text, *numbers):
             if name not in self.columns:
@@ -95,10 +99,13 @@ class FeatureTable:
             name: np.concatenate([chunk[name] for chunk in chunks]) for name in (*text, *numbers)
         }
         for name in numbers:
-            bad = np.flatnonzero(np.isinf(columns[name]))
+            bad = np.flatnonzero(np.abs(columns[name]) > LARGEST)
             if bad.size:
+                value = columns[name][bad[0]]
+                found = "infinite" if np.isinf(value) else f"{value:g}, beyond 32-bit floats"
                 raise InputFormatError(
-                    f"{self.where(int(bad[0]))}: {name} is infinite; expected a finite number or NA"
+                    f"{self.where(int(bad[0]))}: {name} is {found}; expected a finite number "
+                    f"within {LARGEST:.2g}, or NA"
                 )
         return columns
 

@@ -21,7 +21,6 @@ from tfgen.io import (
     input_fingerprint,
     library_versions,
     publish,
-    refuse_overlap,
     require_free_space,
 )
 from tfgen.io.pieces import PartialRun, PieceRows, cut, missing_rows
@@ -37,11 +36,19 @@ from tfgen.prior.features.feature_store import (
 from tfgen.prior.features.features_config import FeaturesConfig
 from tfgen.prior.features.panel_columns import ld_store_digest, with_frequencies
 from tfgen.prior.features.variant_lists import read_variant_list
+from tfgen.prior.sumstats.side_files import (
+    REJECTS,
+    REPORT,
+    beside,
+    refuse_foreign,
+    refuse_overlaps,
+)
 
 _PIECE_BYTES = 1 << 26
 _FEWEST_ROWS, _MOST_ROWS = 64, 1 << 17
 _STORE = "features.h5"
 _N_EXAMPLES = 3
+_ENDS = (REJECTS, REPORT)
 _COMPUTING = ("tfgen", "numpy", "pandas", "pyBigWig")
 
 
@@ -114,7 +121,7 @@ class FeatureSummary:
             raise TooManyRejectsError(
                 f"{self.output}: {n_rejected} of {n_rows} rows of the list were rejected "
                 f"({codes}), more than max_rejected_fraction {limit:g} allows; the output is "
-                f"complete, the rows are in {_beside(self.output, '.rejects.tsv')}"
+                f"complete, the rows are in {beside(self.output, REJECTS)}"
             )
 
 
@@ -163,8 +170,8 @@ def build_features(config: FeaturesConfig, command: str = "prior_features") -> F
         UsageError: Settings contradict each other, or the output is an input.
     """
     specs = source_specs(config)
-    refuse_overlap(
-        config.output, [config.variants, config.ld_store, *(spec.path for spec in specs)]
+    refuse_overlaps(
+        config.output, _ENDS, [config.variants, config.ld_store, *(spec.path for spec in specs)]
     )
     with (
         OutputLock(config.output),
@@ -185,6 +192,7 @@ def _refuse_existing(config: FeaturesConfig) -> None:
     untidied = (partial_folder(config.output) / "run.json").exists()
     if config.output.exists() and not config.overwrite and not untidied:
         raise _exists(config)
+    refuse_foreign(config.output, _ENDS)
 
 
 def _prepare(config: FeaturesConfig, rejects: RejectLog, stop: StopRequest, command: str) -> _Job:
@@ -202,7 +210,8 @@ def _prepare(config: FeaturesConfig, rejects: RejectLog, stop: StopRequest, comm
     contigs = tuple(dict.fromkeys(variants.chrom))
     sources = open_sources(config, source_specs(config), contigs)
     # The names with "@" stand for files that are known only now.
-    refuse_overlap(config.output, [Path(path) for path in sources.fingerprints])
+    refuse_overlaps(config.output, _ENDS, [Path(path) for path in sources.fingerprints])
+    sources.require_matches(variants)
     fingerprint = _fingerprint(config.variants)
     report.inputs = {"variants": fingerprint, **sources.fingerprints}
     versions = library_versions()
@@ -283,9 +292,9 @@ def _build(job: _Job) -> FeatureSummary:
         )
     notes = [f"{n_clipped} values of tracks were clipped to +-65504"] if n_clipped else []
     summary = _summary(job, partial_store, n_resumed, notes)
-    job.rejects.write(_beside(config.output, ".rejects.tsv"))
+    job.rejects.write(beside(config.output, REJECTS))
     job.report.results = summary.results()
-    job.report.write(_beside(config.output, ".run.json"))
+    job.report.write(beside(config.output, REPORT))
     publish(partial_store, config.output)
     job.partial.remove()
     return summary
@@ -351,11 +360,6 @@ def _fingerprint(path: Path) -> dict[str, object]:
     if not path.is_dir():
         return input_fingerprint(path)
     return {"path": str(path.absolute()), "sha256": ld_store_digest(path)}
-
-
-def _beside(output: Path, end: str) -> Path:
-    """A file beside the output."""
-    return output.with_name(output.name + end)
 
 
 def _exists(config: FeaturesConfig) -> OutputError:

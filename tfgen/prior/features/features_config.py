@@ -18,6 +18,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 _FRACTIONS = ("min_coverage", "max_rejected_fraction")
 _LARGEST_WINDOW = 1 << 16
+_LARGEST_REACH = 1_000_000
+_MOST_DIGITS = 18
 
 
 def _setting(help_text: str, **options: Any) -> Any:
@@ -54,7 +56,7 @@ class FeaturesConfig:
     )
     bigwig_bins: tuple[str, ...] = _setting(
         "Widths of the bins in bases, from the middle outwards: one of the first, two of each "
-        "other.",
+        "other; together at most 1,000,000.",
         default=("1", "16", "64", "256", "1024"),
     )
     window: int = _setting("Bases of the window of --bigwig_mode=window.", default=256)
@@ -122,6 +124,11 @@ class FeaturesConfig:
             raise UsageError(f"score_components is {self.score_components}; expected 0 or more")
         if not all(self.bin_widths):
             raise UsageError("bigwig_bins: a width is 0; expected widths of at least 1 base")
+        if sum(self.bin_widths) > _LARGEST_REACH:
+            raise UsageError(
+                f"bigwig_bins: {sum(self.bin_widths)} bases in all widths together; expected at "
+                f"most {_LARGEST_REACH}"
+            )
         _ = self.tracks
         if self.ld_score and self.ld_store is None:
             raise UsageError("ld_score needs the panel; give --ld_store too")
@@ -165,6 +172,8 @@ class FeaturesConfig:
 
 
 def _whole_numbers(name: str, words: Sequence[str]) -> tuple[int, ...]:
-    if not words or not all(word.isascii() and word.isdecimal() for word in words):
+    if not words or not all(
+        word.isascii() and word.isdecimal() and len(word) <= _MOST_DIGITS for word in words
+    ):
         raise UsageError(f"{name} is {','.join(words)!r}; expected whole numbers")
     return tuple(int(word) for word in words)

@@ -1,14 +1,16 @@
 """Values that belong to variants of a file, found for variants of another."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tfgen.errors import InputFormatError
+from tfgen.errors import InputFormatError, InputMismatchError
 from tfgen.genome import VariantTable, join_variants
 
+_N_EXAMPLES = 3
 _TWICE = "occurs more than once; remove all but one of them (a --table can join them: agg=max)"
 
 Floats = npt.NDArray[np.float32]
@@ -69,6 +71,20 @@ class VariantIndex:
                 signs[mine[hit]] = sign[hit]
         return rows, signs
 
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """The first keys of the file in the order of contig and position, for a message."""
+        few = range(min(_N_EXAMPLES, len(self._variants)))
+        if self._has_alleles:
+            return tuple(self._variants.label(row) for row in few)
+        return tuple(f"{self._variants.chrom[row]}:{self._variants.pos[row]}" for row in few)
+
+    def finds_any(self, variants: VariantTable) -> bool:
+        """Whether any of given variants has a row."""
+        return any(
+            (self.find(variants.take(rows))[0] >= 0).any() for _, rows in by_contig(variants)
+        )
+
     def _find_on_contig(
         self, left: VariantTable, right: VariantTable
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8]]:
@@ -87,6 +103,9 @@ class KeyedValues:
         values: The numbers [rows, columns].
         has_alleles: Whether a row is meant for its alleles only.
 
+    Attributes:
+        index: Finds the rows of variants.
+
     Raises:
         InputFormatError: A key occurs more than once.
     """
@@ -94,7 +113,7 @@ class KeyedValues:
     def __init__(
         self, name: str, variants: VariantTable, values: npt.NDArray[Any], has_alleles: bool
     ) -> None:
-        self._index = VariantIndex(name, variants, has_alleles)
+        self.index = VariantIndex(name, variants, has_alleles)
         self._values = np.asarray(values, np.float32)
 
     def lookup(self, variants: VariantTable, signed: bool = False) -> Floats:
@@ -107,7 +126,7 @@ class KeyedValues:
         Returns:
             Values [m, columns], NaN where there is no row.
         """
-        rows, signs = self._index.find(variants)
+        rows, signs = self.index.find(variants)
         values = _taken(self._values, rows)
         return values * signs[:, None].astype(np.float32) if signed else values
 
@@ -131,6 +150,15 @@ class NamedValues:
             if self._rows.setdefault(identifier, row) != row:
                 raise InputFormatError(f"{name}: {identifier!r} {_TWICE}")
 
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """The first identifiers of the file, for a message."""
+        return tuple(islice(self._rows, _N_EXAMPLES))
+
+    def finds_any(self, variants: VariantTable) -> bool:
+        """Whether any of given variants has a row."""
+        return any(name in self._rows for name in variants.id)
+
     def lookup(self, variants: VariantTable, signed: bool = False) -> Floats:
         """The values of given variants [m, columns], NaN where there is no row.
 
@@ -141,6 +169,32 @@ class NamedValues:
             raise ValueError("signed values need alleles")
         rows = np.array([self._rows.get(name, -1) for name in variants.id], np.int64)
         return _taken(self._values, rows)
+
+
+def require_match(
+    label: str, variants: VariantTable, indices: Iterable[VariantIndex | NamedValues]
+) -> None:
+    """Stops when a source has none of the variants: nearly always another build, or other names.
+
+    Args:
+        label: The source, for the message.
+        variants: All variants.
+        indices: What finds their rows; of a source of several files, one after the other.
+
+    Raises:
+        InputMismatchError: Nothing is found; three variants of either side are named.
+    """
+    examples: list[str] = []
+    for index in indices:
+        if index.finds_any(variants):
+            return
+        examples += index.examples
+    ours = ", ".join(variants.label(row) for row in range(min(_N_EXAMPLES, len(variants))))
+    theirs = ", ".join(examples[:_N_EXAMPLES])
+    raise InputMismatchError(
+        f"{label}: has none of the {len(variants)} variants; it has {theirs or 'no rows'}, the "
+        f"list {ours}; check build, contigs, alleles and identifiers"
+    )
 
 
 def by_contig(variants: VariantTable) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:

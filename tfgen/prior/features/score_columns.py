@@ -14,7 +14,8 @@ import numpy.typing as npt
 from tfgen.errors import InputFormatError, UnsupportedInputError, UsageError
 from tfgen.genome import VariantTable
 from tfgen.io.hdf5 import damage_reported, open_hdf5, safe_dataset
-from tfgen.prior.features.keyed_values import Floats, VariantIndex
+from tfgen.prior.features.feature_tables import LARGEST
+from tfgen.prior.features.keyed_values import Floats, VariantIndex, require_match
 from tfgen.prior.features.score_components import Components, fit_components
 from tfgen.prior.features.source_specs import SourceSpec
 
@@ -37,6 +38,7 @@ class ScoreStoreFile:
         path: The file.
         n_tracks: Tracks of the matrix.
         track_ids: Identifier of each track.
+        index: Finds variants among the rows that have a score.
 
     Raises:
         InputFormatError: No score store, damaged, without this statistic or without alleles.
@@ -63,7 +65,7 @@ class ScoreStoreFile:
 
     def find(self, variants: VariantTable) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8]]:
         """The row of each variant, -1 without a score, and -1 for swapped alleles, else 1 [m]."""
-        found, signs = self._index.find(variants)
+        found, signs = self.index.find(variants)
         rows = np.full(len(found), -1, np.int64)
         rows[found >= 0] = self._rows[found[found >= 0]]
         return rows, signs
@@ -72,7 +74,7 @@ class ScoreStoreFile:
         """Scores [m, tracks] float32 of rows in any order, read in stretches.
 
         Raises:
-            InputFormatError: The file is damaged.
+            InputFormatError: The file is damaged, or a score is infinite or beyond 3.4e38.
         """
         values = np.empty((len(rows), len(tracks)), np.float32)
         order = np.argsort(rows, kind="stable")
@@ -84,8 +86,22 @@ class ScoreStoreFile:
                 if run.size:
                     first = int(ordered[run[0]])
                     block = self._scores[first : int(ordered[run[-1]]) + 1]
-                    values[order[run]] = block[ordered[run] - first][:, tracks]
+                    with np.errstate(over="ignore"):
+                        found = block[ordered[run] - first][:, tracks].astype(np.float32)
+                    self._refuse_infinite(found, ordered[run], tracks)
+                    values[order[run]] = found
         return values
+
+    def _refuse_infinite(
+        self, scores: Floats, rows: npt.NDArray[np.int64], tracks: npt.NDArray[np.int64]
+    ) -> None:
+        bad = np.argwhere(np.isinf(scores))
+        if bad.size:
+            row, column = bad[0].tolist()
+            raise InputFormatError(
+                f"{self.path}: row {rows[row]}, track {tracks[column]} (both from 0): the score is "
+                f"infinite or beyond 32-bit floats; expected one within {LARGEST:.2g}, or NaN"
+            )
 
     def blocks(self, tracks: npt.NDArray[np.int64]) -> Iterator[Floats]:
         """The scores of every variant that has some, block by block [rows, tracks]."""
@@ -114,7 +130,7 @@ class ScoreStoreFile:
         if not kept.size:
             raise InputFormatError(f"{self.path}: no row has a score; expected some with status OK")
         self._rows = np.flatnonzero(scored)[kept]
-        self._index = VariantIndex(str(self.path), table.take(kept), has_alleles=True)
+        self.index = VariantIndex(str(self.path), table.take(kept), has_alleles=True)
 
     def _matrix(self, statistic: str) -> h5py.Dataset:
         dataset = safe_dataset(self._file, statistic) if statistic in self._file else None
@@ -175,6 +191,7 @@ class ScoreSource:
         n_components: int = 0,
         absolute: bool = True,
     ) -> None:
+        self._label = spec.label
         self.files = (spec.path,)
         self.signed = not absolute
         self.warnings: list[str] = []
@@ -204,6 +221,14 @@ class ScoreSource:
             self.extras[f"{start}.explained"] = self._components.explained
             self.extras[f"{start}.tracks"] = self._tracks
             self.columns = tuple(f"{start}:PC{i + 1}" for i in range(n_components))
+
+    def require_match(self, variants: VariantTable) -> None:
+        """Stops when the store has a score for none of the variants.
+
+        Raises:
+            InputMismatchError: It has none.
+        """
+        require_match(self._label, variants, [self._store.index])
 
     def values(self, variants: VariantTable) -> Floats:
         """The columns of given variants [m, columns] float32, NaN without a score."""

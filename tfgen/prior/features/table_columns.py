@@ -11,8 +11,8 @@ import numpy.typing as npt
 from tfgen.errors import InputFormatError, UsageError
 from tfgen.genome import VariantTable
 from tfgen.genome.variant_table import contig_names
-from tfgen.prior.features.feature_tables import MISSING, Column, FeatureTable, positions
-from tfgen.prior.features.keyed_values import Floats, KeyedValues, NamedValues
+from tfgen.prior.features.feature_tables import LARGEST, MISSING, Column, FeatureTable, positions
+from tfgen.prior.features.keyed_values import Floats, KeyedValues, NamedValues, require_match
 from tfgen.prior.features.source_specs import SourceSpec
 
 OPTIONS = (
@@ -46,7 +46,7 @@ _MULTI: dict[str, Callable[[list[float]], float]] = {
     "mean": lambda parts: sum(parts) / len(parts),
 }
 _REGION = re.compile(r"([^:]+):([0-9]+)-([0-9]+)")
-_P_VALUE = re.compile(r"([0-9]*\.?[0-9]+|[0-9]+\.)(?:[eE]([+-]?[0-9]+))?")
+_P_VALUE = re.compile(r"([0-9]*\.?[0-9]+|[0-9]+\.)(?:[eE]([+-]?[0-9]{1,18}))?")
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,15 @@ class TableSource:
             values[absent] = 0
         values[~inside] = np.nan
         return values
+
+    def require_match(self, variants: VariantTable) -> None:
+        """Stops when the table has none of the variants, whatever an absent row means.
+
+        Raises:
+            InputMismatchError: It has none.
+        """
+        index = self._table.index if isinstance(self._table, KeyedValues) else self._table
+        require_match(self._spec.label, variants, [index])
 
     def _read(self, table: FeatureTable) -> KeyedValues | NamedValues:
         keys = {need: self._key(table, need) for need in _KEYS}
@@ -241,7 +250,7 @@ def _joined_cells(
     """One number for cells of several, separated by ";"; missing ones do not count.
 
     Raises:
-        InputFormatError: A part that is no finite number.
+        InputFormatError: A part that is no number that a 32-bit float can hold.
     """
     values = np.full(len(texts), np.nan)
     for row, text in enumerate(texts):
@@ -249,9 +258,10 @@ def _joined_cells(
             parts = [float(part) for part in text.split(";") if part not in MISSING]
         except ValueError:
             parts = [math.inf]
-        if not all(math.isfinite(part) for part in parts):
+        if not all(abs(part) <= LARGEST for part in parts):
             raise InputFormatError(
-                f"{table.where(row)}: {name} is {text[:40]!r}; expected numbers separated by ;"
+                f"{table.where(row)}: {name} is {text[:40]!r}; expected numbers separated by ;, "
+                f"within {LARGEST:.2g}"
             )
         if parts:
             values[row] = join(parts)

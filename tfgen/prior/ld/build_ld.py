@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+
 from tfgen import __version__
 from tfgen.errors import OutputError, TfgenError, UsageError
 from tfgen.genome import VariantTable
@@ -82,6 +84,7 @@ class BuildSummary:
         dropped: Reason to number of variants.
         n_without_block: Variants in no block.
         n_not_listed: Variants that are not among those of `--variants`.
+        n_without_frequency: Observed variants whose frequency is not known.
         mismatch: z-scores against LD, None if there were none.
         warnings: What a user should know.
     """
@@ -94,6 +97,7 @@ class BuildSummary:
     dropped: dict[str, int]
     n_without_block: int
     n_not_listed: int
+    n_without_frequency: int
     mismatch: MismatchSummary | None
     warnings: tuple[str, ...]
 
@@ -364,11 +368,18 @@ def _summary(
     source = job.source.summary
     with LdStore(folder) as store:
         digest, blocks = store.digest, store.blocks
+        unknown = int(np.count_nonzero(np.isnan(store.variants.af)))
     chromosomes = [
         _chromosome(chrom, [info for info in blocks if info.chrom == chrom], folder)
         for chrom in dict.fromkeys(info.chrom for info in blocks)
     ]
     more = mismatch.warnings() if mismatch else []
+    if unknown:
+        n = sum(info.w for info in blocks)
+        more.append(
+            f"the frequency of {unknown:,} of {n:,} variants is unknown, so that a prior on this "
+            "LD can have no frequency exponent; give --variants a list with A1FREQ"
+        )
     return BuildSummary(
         output=job.config.output,
         digest=digest,
@@ -378,6 +389,7 @@ def _summary(
         dropped=dict(sorted(Counter(source.reasons.tolist()).items())),
         n_without_block=len(source.without_block),
         n_not_listed=source.n_not_listed,
+        n_without_frequency=unknown,
         mismatch=mismatch,
         warnings=(*warnings, *more),
     )

@@ -6,14 +6,16 @@ determines carry more of z than they should; keeping fewer of them, or shrinking
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tfgen.errors import InputMismatchError
+from tfgen.errors import InputMismatchError, NumericalError
 from tfgen.io import (
     OutputLock,
     Progress,
@@ -24,9 +26,9 @@ from tfgen.io import (
     write_table,
 )
 from tfgen.prior.constant_fit import Spectrum, fit_constant
+from tfgen.prior.ld.block_fit import block_fits, noise_test
 from tfgen.prior.ld.check_ld_config import CheckLdConfig
 from tfgen.prior.ld.ld_store import LdStore
-from tfgen.prior.ld.mismatch import ALPHA, chi2_statistic
 from tfgen.prior.outputs.calibration import is_mismatch
 from tfgen.prior.outputs.eval_tables import number
 from tfgen.prior.outputs.variant_output import require_new
@@ -50,9 +52,12 @@ class LdCheck:
         discarded: Share of the variance of the LD that is not in the store.
         f: Constant prior variance by maximum likelihood at sigma = 1.
         mahalanobis_per_k: y'K^-1 y / k there, 1 if all is well.
-        n_bad_blocks: Blocks whose own statistic there is beyond chance, for all blocks together.
+        n_bad_blocks: Blocks that do not fit beyond chance, for all blocks together: see
+            `block_fit`. None if the constant prior cannot be fitted; then the figures are NaN.
         ml_f: f by maximum likelihood together with sigma.
         ml_sigma: sigma by maximum likelihood, 1 if all is well.
+        p_sigma: Probability of a sigma as far from 1 by chance.
+        warning: Why the constant prior cannot be fitted, or empty.
     """
 
     store: Path
@@ -65,13 +70,17 @@ class LdCheck:
     discarded: float
     f: float
     mahalanobis_per_k: float
-    n_bad_blocks: int
+    n_bad_blocks: int | None
     ml_f: float
     ml_sigma: float
+    p_sigma: float
+    warning: str = ""
 
     @property
     def verdict(self) -> str:
-        """OK or MISMATCH."""
+        """OK, MISMATCH, or NA if the constant prior cannot be fitted."""
+        if self.warning:
+            return "NA"
         return "MISMATCH" if is_mismatch(self.mahalanobis_per_k) else "OK"
 
     def row(self) -> dict[str, object]:
@@ -86,11 +95,12 @@ class LdCheck:
             "K": self.k,
             "K_PER_W": f"{self.k / self.n_observed:.4g}",
             "DISCARDED": f"{self.discarded:.4g}",
-            "MEAN_F": f"{self.f:.4g}",
-            "MAHALANOBIS_PER_K": f"{self.mahalanobis_per_k:.4g}",
-            "BAD_BLOCKS": self.n_bad_blocks,
-            "ML_SIGMA": f"{self.ml_sigma:.4g}",
-            "ML_MEAN_F": f"{self.ml_f:.4g}",
+            "MEAN_F": _figure(self.f),
+            "MAHALANOBIS_PER_K": _figure(self.mahalanobis_per_k),
+            "BAD_BLOCKS": "NA" if self.n_bad_blocks is None else self.n_bad_blocks,
+            "ML_SIGMA": _figure(self.ml_sigma),
+            "P_SIGMA": _figure(self.p_sigma),
+            "ML_MEAN_F": _figure(self.ml_f),
             "VERDICT": self.verdict,
         }
 
@@ -109,7 +119,6 @@ def check_ld(config: CheckLdConfig, command: str = "prior_check_ld") -> tuple[Ld
         InputFormatError: An input cannot be parsed.
         InputMismatchError: A trait has no variant of a store.
         InterruptedRunError: SIGINT or SIGTERM; nothing was written.
-        NumericalError: The constant prior could not be fitted.
         OutputError: The output exists, or is being written by another run.
         UsageError: The output is an input.
     """
@@ -139,7 +148,10 @@ def check_ld(config: CheckLdConfig, command: str = "prior_check_ld") -> tuple[Ld
             table = [row.row() for row in rows]
             write_table(config.output, {name: [row[name] for row in table] for name in table[0]})
             report.inputs = {name: input_fingerprint(path) for name, path in files.items()}
-            report.results = {"ld_digests": {str(s.path): s.digest for s in stores}}
+            report.results = {
+                "ld_digests": {str(s.path): s.digest for s in stores},
+                "warnings": [row.warning for row in rows if row.warning],
+            }
             report.write(config.output.with_name(config.output.name + ".run.json"))
     return tuple(rows)
 
@@ -156,7 +168,6 @@ def check_trait(
 
     Raises:
         InputMismatchError: No block has a z-score that the LD can tell from noise.
-        NumericalError: The constant prior could not be fitted.
     """
     spectra: list[Spectrum] = []
     n_observed, discarded = 0, 0.0
@@ -173,9 +184,7 @@ def check_trait(
         between_blocks()
     if not spectra:
         raise InputMismatchError(f"{store.path}: no block has a z-score of {trait.name}")
-    fixed, free = fit_constant(spectra, 1.0), fit_constant(spectra)
     k = sum(len(spectrum.squares) for spectrum in spectra)
-    chi2 = sum(spectrum.mahalanobis(fixed.f, fixed.sigma) for spectrum in spectra)
     return LdCheck(
         store=store.path,
         trait=trait.name,
@@ -185,19 +194,33 @@ def check_trait(
         n_observed=n_observed,
         k=k,
         discarded=discarded / n_observed,
-        f=fixed.f,
-        mahalanobis_per_k=chi2 / k,
-        n_bad_blocks=_n_bad(spectra, fixed.f),
-        ml_f=free.f,
-        ml_sigma=free.sigma,
+        **_figures(spectra, f"{store.path}: {trait.name}"),
     )
 
 
-def _n_bad(spectra: list[Spectrum], f: float) -> int:
-    """Blocks with a chi-square statistic that is too large or too small, for all of them."""
-    limit = ALPHA / 2 / len(spectra)
-    tails = [chi2_statistic(np.sqrt(s.squares / (f * s.eigenvalues + 1.0))) for s in spectra]
-    return sum(min(found.p_upper, found.p_lower) < limit for found in tails)
+def _figures(spectra: list[Spectrum], name: str) -> dict[str, Any]:
+    """What follows from the constant prior; NaN and a warning if it cannot be fitted."""
+    try:
+        fixed, free = fit_constant(spectra, 1.0), fit_constant(spectra)
+        bad = sum(fit.is_flagged(len(spectra)) for fit in block_fits(spectra))
+        p_sigma = noise_test(spectra).p
+    except NumericalError as error:
+        names = ("f", "mahalanobis_per_k", "ml_f", "ml_sigma", "p_sigma")
+        unknown = dict.fromkeys(names, math.nan)
+        return {**unknown, "n_bad_blocks": None, "warning": f"{name}: {error}"}
+    chi2 = sum(spectrum.mahalanobis(fixed.f, fixed.sigma) for spectrum in spectra)
+    return {
+        "f": fixed.f,
+        "mahalanobis_per_k": chi2 / sum(len(spectrum.squares) for spectrum in spectra),
+        "n_bad_blocks": bad,
+        "ml_f": free.f,
+        "ml_sigma": free.sigma,
+        "p_sigma": p_sigma,
+    }
+
+
+def _figure(value: float) -> str:
+    return "NA" if math.isnan(value) else f"{value:.4g}"
 
 
 def _stated(store: LdStore, name: str) -> float:

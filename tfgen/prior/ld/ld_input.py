@@ -123,7 +123,39 @@ def is_wanted(
     """Which variants are among those asked for, in whatever order of alleles or strand [n]."""
     if wanted is None:
         return np.ones(len(variants), bool)
-    return join_variants(variants, wanted, str(config.variants)).found
+    near = _near(wanted, variants)
+    return join_variants(variants, near, str(config.variants)).found
+
+
+def with_frequencies(
+    variants: VariantTable, listed: VariantTable | None, config: BuildLdConfig
+) -> VariantTable:
+    """The variants with the frequencies of a list, for their own counted alleles.
+
+    Args:
+        variants: The variants.
+        listed: The list, None if there is none.
+        config: The settings, for messages.
+
+    Returns:
+        The same variants; `af` is NaN where the list has none.
+    """
+    if listed is None:
+        return variants
+    near = _near(listed, variants)
+    join = join_variants(variants, near, str(config.variants))
+    af = np.full(len(variants), np.nan)
+    theirs = near.af[join.rows[join.found]]
+    af[join.found] = np.where(join.signs[join.found] > 0, theirs, 1 - theirs)
+    return replace(variants, af=af)
+
+
+def _near(listed: VariantTable, variants: VariantTable) -> VariantTable:
+    """The part of a list that may have some variants in it: a list may be of the whole genome."""
+    if not len(variants):
+        return listed.take(slice(0, 0))
+    rows = np.flatnonzero((listed.pos >= variants.pos.min()) & (listed.pos <= variants.pos.max()))
+    return listed.take(rows[np.isin(listed.chrom[rows], np.unique(variants.chrom))])
 
 
 def digests(**paths: Path | None) -> dict[str, str]:

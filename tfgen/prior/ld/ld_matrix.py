@@ -10,6 +10,7 @@ import numpy.typing as npt
 from tfgen.errors import InputFormatError
 from tfgen.genome import VariantTable
 from tfgen.genome.plink import MISSING
+from tfgen.genome.variant_table import is_multi_base
 
 Matrix = npt.NDArray[np.float64]
 
@@ -167,14 +168,19 @@ def _check_diagonal(
 
 
 def require_unique(variants: VariantTable, where: str) -> None:
-    """Stops if two variants have the same contig, position and alleles, in either order.
+    """Stops if two variants have the same contig, position and alleles.
+
+    Single bases in either order are the same variant; A/AT and AT/A need not be: an insertion and
+    a deletion.
 
     Raises:
         InputFormatError: There are such; the message names some.
     """
     if not len(variants):
         return
-    first, second = np.minimum(variants.ref, variants.alt), np.maximum(variants.ref, variants.alt)
+    ordered = is_multi_base(variants.ref, variants.alt)
+    first = np.where(ordered, variants.ref, np.minimum(variants.ref, variants.alt))
+    second = np.where(ordered, variants.alt, np.maximum(variants.ref, variants.alt))
     order = np.lexsort((second, first, variants.pos, variants.chrom))
     again = np.ones(len(order) - 1, bool)
     for column in (variants.chrom, variants.pos, first, second):

@@ -1,5 +1,6 @@
 """The z-scores of a file against the LD of a store: two tables and what stands out in them."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +11,19 @@ import numpy.typing as npt
 from tfgen.errors import InputMismatchError
 from tfgen.genome import VariantTable, join_variants
 from tfgen.io import new_file
+from tfgen.prior.ld.block_fit import ALPHA, BlockFit, NoiseTest, block_fits, noise_test
 from tfgen.prior.ld.ld_store import BlockInfo, LdStore
-from tfgen.prior.ld.mismatch import ALPHA, BlockMismatch, block_mismatch
+from tfgen.prior.ld.mismatch import BlockMismatch, block_mismatch
 
 VARIANT_TABLE = "mismatch.tsv"
 BLOCK_TABLE = "mismatch_blocks.tsv"
 
 _VARIANT_COLUMNS = "BLOCK CHR BP SNP A1 A2 Z PREDICTED RESIDUAL P FLIP_GAIN FLAGGED FLIPPED".split()
 _BLOCK_COLUMNS = (
-    "BLOCK CHR START END W N_Z K CHI2 P_UPPER P_LOWER MEAN_F S N_FLAGGED N_FLIPPED".split()
-)
+    "BLOCK CHR START END W N_Z K CHI2 P_UPPER P_LOWER SIGMA P_SIGMA P MEAN_F S N_FLAGGED N_FLIPPED"
+).split()
+
+_SIGMA_RANGE = (0.9, 1.1)  # outside of it, noise other than 1 is worth a warning
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,9 @@ class MismatchSummary:
         n_blocks: Blocks with at least one of them.
         n_flagged: Variants that the others do not predict.
         n_flipped: Those of them that probably have the wrong sign.
-        flagged_blocks: Blocks whose statistic is beyond chance, for all blocks together.
+        flagged_blocks: Blocks that do not fit beyond chance, for all blocks together; the worst
+            first. Those that `check_ld` counts.
+        noise: Noise of all blocks together, None if no z-score can be told from noise.
     """
 
     n_variants: int
@@ -39,6 +45,7 @@ class MismatchSummary:
     n_flagged: int
     n_flipped: int
     flagged_blocks: tuple[str, ...]
+    noise: NoiseTest | None
 
     def warnings(self) -> list[str]:
         """What a user should know."""
@@ -47,6 +54,12 @@ class MismatchSummary:
             lines.append(
                 f"{len(self.flagged_blocks)} of {self.n_blocks} blocks do not fit the z-scores, "
                 f"{self.flagged_blocks[0]} worst: the LD may be of other people; see {BLOCK_TABLE}"
+            )
+        low, high = _SIGMA_RANGE
+        if self.noise and self.noise.p < ALPHA and not low <= self.noise.sigma <= high:
+            lines.append(
+                f"the z-scores have a noise of {self.noise.sigma:.3g} instead of 1: the LD is of "
+                "other people, or they were shrunk"
             )
         if self.n_flipped:
             lines.append(f"{self.n_flipped} z-scores probably have the wrong sign")
@@ -96,9 +109,10 @@ def write_mismatch(
         after_block: Called after every block; may raise to stop.
 
     Raises:
+        NumericalError: A z-score is infinite.
         OutputError: A table cannot be written.
     """
-    found: list[tuple[str, BlockMismatch]] = []
+    found: list[tuple[BlockInfo, BlockMismatch]] = []
     with (
         new_file(folder / VARIANT_TABLE) as variants_file,
         new_file(folder / BLOCK_TABLE) as blocks_file,
@@ -109,20 +123,35 @@ def write_mismatch(
             block = store.read(info.id)
             result = block_mismatch(block, part)
             if result is not None:
-                found.append((info.id, result))
-                blocks_file.write(_block_line(info, result))
+                found.append((info, result))
                 observed = block.variants.take(block.in_centre).take(result.rows)
                 variants_file.writelines(_variant_lines(info, observed, part[result.rows], result))
             after_block()
-    limit = ALPHA / 2 / max(1, len(found))
-    p = {name: min(result.block.p_upper, result.block.p_lower) for name, result in found}
+        # The prior variance is that of all blocks.
+        fits = _fits([result for _, result in found])
+        for (info, result), fit in zip(found, fits, strict=True):
+            blocks_file.write(_block_line(info, result, fit))
+    spectra = [result.spectrum for _, result in found if result.spectrum.squares.size]
+    pairs = zip(found, fits, strict=True)
+    p = {x.id: fit.p for (x, _), fit in pairs if fit and fit.is_flagged(len(spectra))}
     return MismatchSummary(
         n_variants=sum(len(result.rows) for _, result in found),
         n_blocks=len(found),
         n_flagged=sum(int(result.variants.flagged.sum()) for _, result in found),
         n_flipped=sum(int(result.variants.flipped.sum()) for _, result in found),
-        flagged_blocks=tuple(sorted((name for name in p if p[name] < limit), key=p.__getitem__)),
+        flagged_blocks=tuple(sorted(p, key=p.__getitem__)),
+        noise=noise_test(spectra) if spectra else None,
     )
+
+
+def _fits(found: list[BlockMismatch]) -> list[BlockFit | None]:
+    """One per block, None where no row of y is left."""
+    rows = [i for i, result in enumerate(found) if result.spectrum.squares.size]
+    fits: list[BlockFit | None] = [None] * len(found)
+    if rows:
+        for i, fit in zip(rows, block_fits([found[i].spectrum for i in rows]), strict=True):
+            fits[i] = fit
+    return fits
 
 
 def _by_block(
@@ -134,11 +163,17 @@ def _by_block(
         start += info.w
 
 
-def _block_line(info: BlockInfo, result: BlockMismatch) -> str:
-    block, fit = result.block, result.variants.fit
+def _block_line(info: BlockInfo, result: BlockMismatch, fit: BlockFit | None) -> str:
+    figures = [math.nan] * 6
+    if fit:
+        size, shape = fit.size, fit.shape
+        figures = [size.chi2, size.p_upper, size.p_lower, shape.sigma, shape.p, fit.p]
+    model = result.variants.fit
     values = (
-        *(info.id, info.chrom, info.start, info.end, info.w, len(result.rows), block.k),
-        *(f"{x:.6g}" for x in (block.chi2, block.p_upper, block.p_lower, fit.mean_f, fit.s)),
+        *(info.id, info.chrom, info.start, info.end, info.w, len(result.rows)),
+        result.spectrum.squares.size,
+        *("NA" if math.isnan(x) else f"{x:.6g}" for x in figures),
+        *(f"{x:.6g}" for x in (model.mean_f, model.s)),
         *(int(result.variants.flagged.sum()), int(result.variants.flipped.sum())),
     )
     return "\t".join(map(str, values)) + "\n"

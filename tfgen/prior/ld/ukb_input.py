@@ -28,6 +28,7 @@ from tfgen.prior.ld.ld_input import (
     require_plans,
     rows_of,
     wanted_variants,
+    with_frequencies,
 )
 from tfgen.prior.ld.ld_matrix import check_correlation, examples, require_unique
 from tfgen.prior.ld.ukb_ld import (
@@ -44,6 +45,8 @@ _MATRICES = 4
 
 class UkbInput:
     """The published matrices of UK Biobank. The tables of variants are read first.
+
+    They have no frequencies; those of `--variants` are used.
 
     Args:
         config: The settings.
@@ -68,7 +71,7 @@ class UkbInput:
             region.id: self._folder / window_name(region.chrom, region.start, region.end)
             for region in regions
         }
-        wanted = wanted_variants(config)
+        wanted = self._listed = wanted_variants(config)
         plans: list[BlockPlan] = []
         outside: list[VariantTable] = []
         n_not_listed = 0
@@ -116,7 +119,8 @@ class UkbInput:
         del matrix
         np.clip(rows, -1, 1, out=rows)
         found = decompose(rows, plan.in_centre, options_of(self._config), plan.id)
-        return make_block(plan, table.take(plan.rows), found)
+        variants = with_frequencies(table.take(plan.rows), self._listed, self._config)
+        return make_block(plan, variants, found)
 
     def _variants(self, block_id: str) -> VariantTable:
         path = self._files[block_id].with_suffix(".gz")

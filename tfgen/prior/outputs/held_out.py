@@ -211,8 +211,8 @@ class _Pass:
         rows = data.traits[number]
         if rows.ld is None or rows.z is None:
             raise UsageError("the blocks have no LD of the observed variants; read them with_ld")
-        f = np.exp(log_f)
         terms = exact_terms(data.id, rows, log_f, float(np.log(sigma)))
+        f = np.exp(log_f)
         moments = posterior_of(log_f, terms).second_moment.numpy()
         ld, z = rows.ld.astype(np.float64), rows.z.astype(np.float64)
         observed = np.flatnonzero(~np.isnan(self._traits[number].z[data.id]))

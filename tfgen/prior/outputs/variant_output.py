@@ -8,7 +8,6 @@ import gzip
 import io
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -152,8 +151,12 @@ def _write_parquet(path: Path, columns: Columns, info: Mapping[str, Any]) -> Non
 
 @contextmanager
 def _partial(path: Path) -> Iterator[Path]:
-    """A name beside `path`; what is there at the end becomes `path`."""
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}-{os.urandom(4).hex()}")
+    """A name beside `path`; what is there at the end becomes `path`.
+
+    It is always the same, so that the next run replaces what a killed one left: the caller holds
+    the lock of `path`.
+    """
+    partial = path.with_name(f"{path.name}.partial-table")
     try:
         yield partial
         publish(partial, path)

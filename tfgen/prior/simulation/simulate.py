@@ -29,7 +29,6 @@ from tfgen.io import (
     RunReport,
     StopRequest,
     library_versions,
-    refuse_overlap,
 )
 from tfgen.io.pieces import PartialRun
 from tfgen.io.shards import RowRange
@@ -41,7 +40,14 @@ from tfgen.prior.ld.ld_store import LdStore
 from tfgen.prior.simulation.simulate_config import SimulateConfig
 from tfgen.prior.simulation.truth_table import TruthTable, write_truth
 from tfgen.prior.simulation.truths import TruthInputs, fit_truth
-from tfgen.prior.sumstats.munged import MungedStats, new_munged
+from tfgen.prior.sumstats.munged import MungedStats, new_munged, require_writer
+from tfgen.prior.sumstats.side_files import (
+    REPORT,
+    TRUTH,
+    beside,
+    refuse_foreign,
+    refuse_overlaps,
+)
 
 FORMAT_VERSION: Final = "1.0"
 PURPOSES: Final = ("effects", "noise")
@@ -49,6 +55,7 @@ PURPOSES: Final = ("effects", "noise")
 
 _BATCH_ROWS = 1 << 17
 _SEED_WORDS = 4
+_ENDS = (REPORT, TRUTH)
 
 Floats = npt.NDArray[np.float64]
 
@@ -167,7 +174,8 @@ def simulate_statistics(
         InputMismatchError: The feature store has none of the variants.
         UsageError: The truth does not suit the features.
     """
-    refuse_overlap(config.output, [config.ld, config.features, config.truth_model])
+    refuse_overlaps(config.output, _ENDS, [config.ld, config.features, config.truth_model])
+    require_writer(config.output)
     with OutputLock(config.output), StopRequest() as stop, LdStore(config.ld) as store:
         _refuse_existing(config)
         report = RunReport(command, dataclasses.asdict(config), seeds={"simulation": config.seed})
@@ -185,9 +193,9 @@ def simulate_statistics(
                 stop.raise_if_requested()
 
             with new_munged(config.output, stats, between_blocks):
-                write_truth(_beside(config.output, ".truth.tsv.gz"), drawn.table(store))
+                write_truth(beside(config.output, TRUTH), drawn.table(store))
                 report.results = {**stats.info, "n_resumed": n_resumed}
-                report.write(_beside(config.output, ".run.json"))
+                report.write(beside(config.output, REPORT))
                 partial.remove()
     return summary
 
@@ -391,7 +399,4 @@ def _refuse_existing(config: SimulateConfig) -> None:
         raise OutputError(f"{config.output}: is not a plain file; choose a file name")
     if config.output.exists() and not config.overwrite:
         raise OutputError(f"{config.output}: exists; choose another output or pass --overwrite")
-
-
-def _beside(output: Path, end: str) -> Path:
-    return output.with_name(output.name + end)
+    refuse_foreign(config.output, _ENDS)

@@ -7,12 +7,23 @@ from typing import Any, Literal, get_args
 
 from tfgen.errors import UsageError
 from tfgen.prior.simulation.truths import PUBLISHED, TruthKind, TruthSpec
-from tfgen.prior.sumstats.munge_config import OUTPUT_ENDINGS
+from tfgen.prior.sumstats.munge_config import LARGEST_N, OUTPUT_ENDINGS
 
 Scale = Literal["mean_f", "published"]
 ProgressMode = Literal["auto", "bar", "lines", "none"]
 
 _LARGEST_PUBLISHED_LOG_SIGMA = 0.1
+
+_SHAPE = ("truth_features", "truth_values", "truth_thresholds", "truth_preset", "truth_absolute")
+_UNUSED: dict[str, tuple[str, ...]] = {
+    "null": (*_SHAPE, "truth_model", "sd"),
+    "constant": (*_SHAPE, "sd"),
+    "linear": ("truth_thresholds", "truth_preset", "truth_absolute"),
+    "enrichment": (),
+    "ushape": ("truth_thresholds", "truth_preset", "truth_absolute"),
+    "model": _SHAPE,
+}
+"""The settings that a truth does not look at."""
 
 
 def _setting(help_text: str, *default: Any, **bounds: Any) -> Any:
@@ -90,6 +101,9 @@ class SimulateConfig:
             value = getattr(self, name)
             if not low <= value < math.inf:
                 raise UsageError(f"{name} is {value}; expected a number from {low}")
+        if self.n > LARGEST_N:
+            raise UsageError(f"n is {self.n}; expected at most {LARGEST_N:g}")
+        self._check_use()
         if not math.isfinite(self.freq_exponent):
             raise UsageError(f"freq_exponent is {self.freq_exponent}; expected a number")
         if self.features is None and not (self.truth == "constant" or self.null):
@@ -103,6 +117,15 @@ class SimulateConfig:
                 f"{self.output}: unknown ending; use one of {', '.join(OUTPUT_ENDINGS)}"
             )
         _ = self.truth_spec
+
+    def _check_use(self) -> None:
+        """Stops at settings that the truth does not look at."""
+        kind = "null" if self.null else self.truth
+        for name in _UNUSED.get(kind, ()):
+            value = getattr(self, name)
+            if value is not None and value is not False and value not in ((), ""):
+                what = "--null" if self.null else f"--truth={kind}"
+                raise UsageError(f"{name} has no use with {what}; leave one of them out")
 
     @property
     def truth_spec(self) -> TruthSpec:

@@ -13,6 +13,7 @@ from tfgen.prior.sumstats.sumstats_numbers import Floats, Mask
 from tfgen.prior.sumstats.sumstats_records import SumstatsRecords, other_frequency
 
 _NO_ID: Final = ("", ".")
+_N_EXAMPLES: Final = 3
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,25 @@ def harmonise(
         beta=_signed(signs, kept.beta),
     )
     return Harmonised(kept, rows, theirs.af, join.match[join.found])
+
+
+def different_alleles(
+    records: SumstatsRecords, panel: VariantTable, by_id: bool, name: str
+) -> list[str]:
+    """Up to three records that have other alleles in the panel, each beside what is there.
+
+    Arguments as for `harmonise`.
+    """
+    join = _join_by_id(records, panel, name) if by_id else _join(records, panel, name)
+    table, pairs = records.variants, []
+    for row in np.flatnonzero(join.other_alleles)[:_N_EXAMPLES]:
+        there = (
+            panel.id == table.id[row]
+            if by_id
+            else (panel.chrom == table.chrom[row]) & (panel.pos == table.pos[row])
+        )
+        pairs.append(f"{table.label(row)}, there {panel.label(int(np.argmax(there)))}")
+    return pairs
 
 
 def possibly_in(panel: VariantTable, by_id: bool) -> Callable[[SumstatsRecords], Mask]:

@@ -16,10 +16,15 @@ from tfgen.io import (
     RunReport,
     StopRequest,
     input_fingerprint,
-    refuse_overlap,
 )
 from tfgen.prior.sumstats.effective_n import bolt_factor
-from tfgen.prior.sumstats.harmonise import Harmonised, genome_order, harmonise, without_panel
+from tfgen.prior.sumstats.harmonise import (
+    Harmonised,
+    different_alleles,
+    genome_order,
+    harmonise,
+    without_panel,
+)
 from tfgen.prior.sumstats.munge_config import MungeConfig
 from tfgen.prior.sumstats.munge_filters import drop_low_n, filter_harmonised, least_n
 from tfgen.prior.sumstats.munge_input import (
@@ -28,9 +33,17 @@ from tfgen.prior.sumstats.munge_input import (
     found_by_id,
     nothing_left,
     read_input,
+    stop_if_requested,
 )
 from tfgen.prior.sumstats.munge_ledger import Ledger
-from tfgen.prior.sumstats.munged import MungedStats, new_munged
+from tfgen.prior.sumstats.munged import MungedStats, new_munged, require_writer
+from tfgen.prior.sumstats.side_files import (
+    REJECTS,
+    REPORT,
+    beside,
+    refuse_foreign,
+    refuse_overlaps,
+)
 from tfgen.prior.sumstats.sumstats_columns import ColumnMap
 from tfgen.prior.sumstats.sumstats_panel import read_panel
 from tfgen.prior.sumstats.sumstats_records import SumstatsRecords
@@ -40,6 +53,9 @@ USUAL_P_RATIOS: Final = (0.8, 1.25)
 
 MEDIAN_CHISQ: Final = 0.4549
 """Median of the chi-squared distribution with one degree of freedom, as LDSC rounds it."""
+
+
+_ENDS = (REJECTS, REPORT)
 
 
 @dataclass(frozen=True)
@@ -112,7 +128,8 @@ def munge(config: MungeConfig, command: str = "prior_munge") -> MungeSummary:
         InputMismatchError: No variant is in the panel, or the builds differ.
         UsageError: The sample size is missing, or the output is an input.
     """
-    refuse_overlap(config.output, [config.input, config.panel])
+    refuse_overlaps(config.output, _ENDS, [config.input, config.panel])
+    require_writer(config.output)
     with (
         OutputLock(config.output),
         StopRequest() as stop,
@@ -138,12 +155,12 @@ def munge(config: MungeConfig, command: str = "prior_munge") -> MungeSummary:
 
             def between_blocks(n: int) -> None:
                 progress.update(n)
-                stop.raise_if_requested()
+                stop_if_requested(stop)
 
             with new_munged(config.output, stats, between_blocks):
-                rejects.write(config.output.with_name(config.output.name + ".rejects.tsv"))
+                rejects.write(beside(config.output, REJECTS))
                 report.results = summary.results()
-                report.write(config.output.with_name(config.output.name + ".run.json"))
+                report.write(beside(config.output, REPORT))
     _require_few_faults(config, summary)
     return summary
 
@@ -153,6 +170,7 @@ def _refuse_existing(config: MungeConfig) -> None:
         raise OutputError(f"{config.output}: is not a plain file; choose a file name")
     if config.output.exists() and not config.overwrite:
         raise OutputError(f"{config.output}: exists; choose another output or pass --overwrite")
+    refuse_foreign(config.output, _ENDS)
 
 
 def _harmonised(
@@ -208,12 +226,20 @@ def _on_panel(
         return without_panel(records)
     by_id = found_by_id(config, read.columns)
     found = harmonise(records, panel.variants, by_id, str(config.panel), ledger)
-    if not sum(found.matches.values()):
+    if not len(found.records):
+        start = f"{config.panel}: has none of the {len(read.n)} variants of {config.input}"
+        n_different = ledger.counts.get("ALLELES_DIFFER", 0)
+        if n_different:
+            pairs = "; ".join(different_alleles(records, panel.variants, by_id, str(config.panel)))
+            raise InputMismatchError(
+                f"{start}: {n_different} have other alleles in the panel, and "
+                f"{ledger.counts.get('NOT_IN_PANEL', 0)} are not there at all ({pairs}); check "
+                "which columns hold the alleles, and the build"
+            )
         kind = "identifier" if by_id else "position, which differs between builds"
         raise InputMismatchError(
-            f"{config.panel}: has none of the {len(read.n)} variants of {config.input}, looked for "
-            f"by {kind}; the panel begins with {panel.variants.label(0)}, the input with "
-            f"{read.example}"
+            f"{start}, looked for by {kind}; the panel begins with {panel.variants.label(0)}, the "
+            f"input with {read.example}"
         )
     return found
 
@@ -239,5 +265,5 @@ def _require_few_faults(config: MungeConfig, summary: MungeSummary) -> None:
         raise TooManyRejectsError(
             f"{config.output}: complete, but {summary.n_faults} of {considered} rows were faulty, "
             f"more than --max_rejected_fraction={config.max_rejected_fraction:g} allows; see "
-            f"{config.output}.rejects.tsv"
+            f"{beside(config.output, REJECTS)}"
         )

@@ -16,6 +16,9 @@ ProgressMode = Literal["auto", "bar", "lines", "none"]
 
 OUTPUT_ENDINGS: Final = (".parquet", ".gz", ".tsv", ".txt", ".sumstats")
 
+LARGEST_N: Final = 1e12
+"""Sample sizes above this are a fault: no study has them, and their products overflow."""
+
 _CHOICES: dict[str, tuple[str, ...]] = {
     "format": get_args(FormatName),
     "build": get_args(Build),
@@ -111,8 +114,10 @@ class MungeConfig:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected a number from 0 to 1")
         for name in ("n", "n_cases", "n_controls"):
             value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise UsageError(f"{name} is {value}; expected a number above 0")
+            if value is not None and not 0 < value <= LARGEST_N:
+                raise UsageError(
+                    f"{name} is {value}; expected a number above 0, at most {LARGEST_N:g}"
+                )
         if not 0 <= self.min_info < float("inf"):
             raise UsageError(f"min_info is {self.min_info}; expected a number from 0")
         self._check_pairs()

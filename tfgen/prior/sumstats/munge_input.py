@@ -1,12 +1,13 @@
 """Reads the input of a munging run once, block by block."""
 
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from tfgen.errors import InputFormatError
+from tfgen.errors import InputFormatError, InterruptedRunError
 from tfgen.genome import VariantTable
 from tfgen.io import Progress, StopRequest
 from tfgen.prior.sumstats.effective_n import n_fields
@@ -108,7 +109,7 @@ def read_input(
             records = records.take(~far)
         found.records.append(records)
         progress.update(len(block))
-        stop.raise_if_requested()
+        stop_if_requested(stop)
     if not found.n_rows:
         raise InputFormatError(f"{config.input}: no variants; expected a row for every variant")
     if not found.example:
@@ -143,6 +144,23 @@ class _Parts:
         records = SumstatsRecords.concatenate(self.records)
         ratios = np.concatenate(self._ratios)
         return InputRecords(records, columns, self.n_rows, self.example, self.p_ratio, n, ratios)
+
+
+def stop_if_requested(stop: StopRequest) -> None:
+    """Ends the run if a signal has come; unlike longer ones it keeps nothing of its work.
+
+    Raises:
+        InterruptedRunError: With exit code 130 (SIGINT) or 143 (SIGTERM).
+    """
+    try:
+        stop.raise_if_requested()
+    except InterruptedRunError as error:
+        number = error.exit_code - 128
+        raise InterruptedRunError(
+            f"stopped by {signal.Signals(number).name}; nothing was written, run the same command "
+            "to start again",
+            number,
+        ) from error
 
 
 def found_by_id(config: MungeConfig, columns: ColumnMap) -> bool:

@@ -19,7 +19,7 @@ FAULTS: Final = {
     "CHISQ_RANGE": "chi-squared statistic below 0",
     "P_ZERO": "P is 0, and nothing else gives the z-score",
     "P_RANGE": "P not a number from 0 to 1",
-    "N_RANGE": "sample size not above 0",
+    "N_RANGE": "sample size not above 0, or above 1e12",
     "NO_SIGN": "effect 0 with a statistic that is not 0, so that the sign is unknown",
     "INCONSISTENT": "z-score and effect of opposite signs",
     "DUPLICATE": "the same variant more than once; no copy is kept",

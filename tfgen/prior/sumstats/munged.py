@@ -25,8 +25,8 @@ from tfgen.io import RejectLog, publish
 from tfgen.prior.sumstats.munge_config import MungeConfig
 from tfgen.prior.sumstats.munge_ledger import Ledger
 from tfgen.prior.sumstats.sumstats_columns import FIELDS, ColumnMap, resolve_columns
-from tfgen.prior.sumstats.sumstats_numbers import Floats
-from tfgen.prior.sumstats.sumstats_reader import read_blocks
+from tfgen.prior.sumstats.sumstats_numbers import Floats, is_missing
+from tfgen.prior.sumstats.sumstats_reader import Block, read_blocks
 from tfgen.prior.sumstats.sumstats_records import SumstatsRecords, parse_block
 
 COLUMNS: Final = ("SNP", "CHR", "BP", "A1", "A2", "Z", "N", "MAF", "A1FREQ", "BETA", "SE")
@@ -73,6 +73,22 @@ def write_munged(path: Path, stats: MungedStats) -> None:
         pass
 
 
+def require_writer(path: Path) -> None:
+    """Stops, before any work, at an output whose format needs a package that is not there.
+
+    Raises:
+        UsageError: The package pyarrow is missing.
+    """
+    if path.suffix != ".parquet":
+        return
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            f"{path}: writing parquet needs pyarrow: pip install 'tfgen[io]'"
+        ) from error
+
+
 @contextmanager
 def new_munged(
     path: Path, stats: MungedStats, between_blocks: Callable[[int], object] = lambda n: None
@@ -93,6 +109,7 @@ def new_munged(
         OutputError: The file cannot be written.
         UsageError: The package pyarrow is missing.
     """
+    require_writer(path)
     with _partial(path) as partial:
         if path.suffix == ".parquet":
             _write_parquet(partial, stats)
@@ -105,6 +122,9 @@ def new_munged(
 
 def read_munged(path: Path) -> MungedStats:
     """Reads munged statistics, or a table in the layout of LDSC or PolyFun that is complete.
+
+    Z is read from its own column only: one that is missing is not made up from BETA and SE, which
+    is for `munge` to do and to count.
 
     Args:
         path: Text (plain, gzip or bgzip) or parquet with CHR, BP, A1, A2, Z and N, and optionally
@@ -123,6 +143,7 @@ def read_munged(path: Path) -> MungedStats:
     )
     parts: list[SumstatsRecords] = []
     for block in read_blocks(path, lambda header: _complete(path, list(header))):
+        _refuse_missing(path, block, "Z")
         ledger = Ledger(_FirstFault(path))
         parts.append(parse_block(block, config, ledger))
     if not parts:
@@ -161,6 +182,15 @@ class _FirstFault(RejectLog):
         raise InputFormatError(
             f"{self._path}:{line}: {chrom}:{pos}:{ref}:{alt} ({id}) is faulty, {code}: {detail}; "
             "prior_munge.py removes such variants"
+        )
+
+
+def _refuse_missing(path: Path, block: Block, field: str) -> None:
+    rows = np.flatnonzero(is_missing(block.values[field]))
+    if rows.size:
+        raise InputFormatError(
+            f"{path}:{block.first + int(rows[0])}: {field} is missing; expected a number in every "
+            "row; prior_munge.py computes it from BETA and SE, or leaves the variant out"
         )
 
 
@@ -212,13 +242,9 @@ def _write_text(
 
 
 def _write_parquet(path: Path, stats: MungedStats) -> None:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise UsageError(
-            f"{path}: writing parquet needs pyarrow: pip install 'tfgen[io]'"
-        ) from error
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     columns = _columns(stats)
     if all(name.isdigit() for name in set(columns["CHR"].tolist())):
         columns["CHR"] = columns["CHR"].astype(np.int64)  # as PolyFun has it

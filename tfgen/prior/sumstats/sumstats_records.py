@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from tfgen.genome import VariantTable
 from tfgen.prior.sumstats.effective_n import bolt_ratios, case_control_n, constant_n, n_fields
-from tfgen.prior.sumstats.munge_config import MungeConfig
+from tfgen.prior.sumstats.munge_config import LARGEST_N, MungeConfig
 from tfgen.prior.sumstats.munge_ledger import FAULTS, Ledger
 from tfgen.prior.sumstats.sumstats_numbers import (
     Column,
@@ -329,7 +329,7 @@ def _n(config: MungeConfig, block: Block, marks: _Marks) -> Floats:
     used = n_fields(config, block.columns)
     values = [marks.number(field) for field in used]
     for field, column in zip(used, values, strict=True):
-        marks.add("N_RANGE", column <= 0, field)
+        marks.add("N_RANGE", (column <= 0) | (column > LARGEST_N), field)
         marks.add("MISSING", np.isnan(column), field)
     if not values:
         return np.full(len(block), constant_n(config))

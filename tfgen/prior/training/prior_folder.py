@@ -195,11 +195,11 @@ def _places(value: object) -> dict[str, BlockPlace]:
 
 
 def _place(name: str, row: object) -> BlockPlace:
-    numbers = row[1:] if isinstance(row, list) and len(row) == len(BlockPlace._fields) else [None]
     if not (
         isinstance(row, list)
+        and len(row) == len(BlockPlace._fields)
         and isinstance(row[0], str)
-        and all(type(x) is int and 0 <= x < _LONGEST for x in numbers)
+        and all(type(x) is int and 0 <= x < _LONGEST for x in row[1:])
     ):
         raise InputFormatError(
             f"block {name!r}: is {row!r}; expected a contig, start, end, and those of the centre"

@@ -1,5 +1,6 @@
 """Summary statistics on the variants of an LD store."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from tfgen.prior.ld.ld_store import LdStore
 from tfgen.prior.sumstats.munged import MungedStats, read_munged
 
 _N_EXAMPLES = 3
+_UNFIT = re.compile(r"[\s/\\]")
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def parse_traits(words: Sequence[str]) -> dict[str, Path]:
     """Files by trait name, from NAME=PATH or PATH.
 
     Raises:
-        UsageError: Two traits have one name, or there is none.
+        UsageError: Two traits have one name, there is none, or one is no part of a file name.
     """
     found: dict[str, Path] = {}
     for word in words:
@@ -54,6 +56,11 @@ def parse_traits(words: Sequence[str]) -> dict[str, Path]:
         name = name if equals else file.name.partition(".")[0]
         if not name or name in found:
             raise UsageError(f"traits: {name!r} comes twice or is empty; give NAME=PATH for each")
+        if name.startswith(".") or not name.isprintable() or _UNFIT.search(name):
+            raise UsageError(
+                f"traits: the name {name!r} would be part of file names; expected no blanks, "
+                "slashes and backslashes, and no dot at its beginning; give NAME=PATH"
+            )
         found[name] = file
     if not found:
         raise UsageError("traits: none given; expected NAME=PATH of munged statistics")
