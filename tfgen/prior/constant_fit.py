@@ -26,7 +26,7 @@ LEAST_START = 1e-4
 _LOG_2PI = math.log(2.0 * math.pi)
 _STEP = 0.5  # of the grid in log f: the likelihood has no narrower bumps
 _LOWEST_LOG_SIGMA = -15.0  # relative to the least variance of the effects: no noise
-_N_HALVINGS = 50
+_N_HALVINGS = 40
 _FLAT = 1e-12
 _LARGEST_CONDITION = 1e12
 

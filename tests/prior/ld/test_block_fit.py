@@ -146,11 +146,11 @@ def test_the_right_ld_is_flagged_as_often_as_said(world, f, n_blocks):
 
 @pytest.mark.parametrize("f", F)
 def test_one_block_of_larger_or_smaller_z_scores_is_found_at_any_f(world, f):
-    """z^2 times 1.3, or by 1.3, in one of 20 blocks: the power does not go with N."""
+    """z^2 times 1.3, or by 1.3, in one of 10 blocks: the power does not go with N."""
     ld, whitened = world
-    zs = draw(np.random.default_rng(9), ld, f, 1200)
-    zs[::20] *= 1.14 ** np.where(np.arange(60) % 2, 1, -1)[:, None]
-    found = [block_fits(group)[0] for group in in_groups(whitened.spectra(zs), 20)]
+    zs = draw(np.random.default_rng(9), ld, f, 600)
+    zs[::10] *= 1.14 ** np.where(np.arange(60) % 2, 1, -1)[:, None]
+    found = [block_fits(group)[0] for group in in_groups(whitened.spectra(zs), 10)]
     # In 800 draws 0.50 to 0.67; 0.35 is 3 standard errors below 0.55.
     assert np.mean([fit.is_flagged() for fit in found]) > 0.35
     assert all(fit.size.p_upper < fit.size.p_lower for fit in found[1::2] if fit.is_flagged())

@@ -184,7 +184,7 @@ def test_variants_are_not_flagged_more_often_than_said_with_the_right_panel(gtex
 @pytest.mark.parametrize("missing", [0.2, 0.5])
 def test_missing_z_scores_make_no_mismatch(gtex, mean_f, missing):
     """The store leaves out 0.5 % of the variance: no small eigenvalue may blow it up."""
-    ld, n = np.corrcoef(gtex.T), 200
+    ld, n = np.corrcoef(gtex[:, ::3].T), 200
     block, rng = make_block(ld), np.random.default_rng(12)
     zs = draw(rng, ld, mean_f, n)
     zs[rng.random(zs.shape) < missing] = np.nan
@@ -193,7 +193,7 @@ def test_missing_z_scores_make_no_mismatch(gtex, mean_f, missing):
     low, high = stats.binom(n, ALPHA).ppf([0.0005, 0.9995])
     assert low <= sum(fit.is_flagged() for fit in fits) <= high
     chi2, k = (sum(getattr(fit.size, name) for fit in fits) for name in ("chi2", "k"))
-    # k is the mean, with f fitted to all; a standard error is sqrt(2 / 20,000) = 0.01.
+    # k is the mean, with f fitted to all; a standard error is sqrt(2 / 11,000) = 0.013.
     assert chi2 / k == pytest.approx(1, abs=0.05)
 
 
