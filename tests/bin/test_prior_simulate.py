@@ -4,12 +4,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from prior.small_stores import write_stores
+from prior.small_stores import Arrays, all_variants, write_stores
+from tfgen.prior.features.feature_store import FeatureSchema, write_feature_store
 from tfgen.prior.sumstats.munged import read_munged
 
-BINARY = Path(__file__).resolve().parents[2] / "bin" / "prior_simulate.py"
+ROOT = Path(__file__).resolve().parents[2]
+BINARY = ROOT / "bin" / "prior_simulate.py"
 
 
 def call(folder, *flags):
@@ -74,3 +77,24 @@ def test_faults_are_one_line_with_their_exit_code(stores):
     assert "no feature 'nothing'; there are a, b, c" in done.stderr
     done = call(stores, "--ld=features.h5", "--null", "--output=x.tsv.gz")
     assert done.returncode == 3
+
+
+def test_the_flagfile_of_the_published_simulation(tmp_path):
+    blocks, _ = write_stores(tmp_path)
+    rng = np.random.default_rng(0)
+    names = tuple("abcdef")
+    write_feature_store(
+        tmp_path / "six.h5",
+        FeatureSchema(names, (False,) * 6),
+        all_variants(blocks),
+        Arrays(annotations=rng.normal(size=(320, 6)).astype(np.float32)),
+    )
+    flagfile = ROOT / "configs" / "prior_simulate_simRandInit.flags"
+    done = call(
+        tmp_path, f"--flagfile={flagfile}", "--ld=ld", "--features=six.h5", "--output=sim.tsv.gz"
+    )
+    assert done.returncode == 0, done.stderr
+    stats = read_munged(tmp_path / "sim.tsv.gz")
+    # Noise of exp(-3) R and hardly any effects: what the published command trains on has no noise.
+    assert (stats.z**2).mean() == pytest.approx(np.exp(-3), rel=0.3)
+    assert set(stats.n) == {407527}

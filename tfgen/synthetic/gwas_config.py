@@ -101,6 +101,6 @@ class GwasConfig:
 
 
 QUICK = dataclasses.replace(
-    GwasConfig(), chromosomes=4, variants=600, block_variants=100, people=400, founders=80
+    GwasConfig(), seed=2, chromosomes=4, variants=600, block_variants=100, people=400, founders=80
 )
 """A world for a first look: a second to make, and enough of it that a prior can be learned."""

@@ -81,7 +81,7 @@ class LdCheck:
         """OK, MISMATCH, or NA if the constant prior cannot be fitted."""
         if self.warning:
             return "NA"
-        return "MISMATCH" if is_mismatch(self.mahalanobis_per_k) else "OK"
+        return "MISMATCH" if is_mismatch(self.mahalanobis_per_k, self.k) else "OK"
 
     def row(self) -> dict[str, object]:
         """The figures by the names of the columns."""

@@ -99,14 +99,14 @@ class StudyRuns:
         fit, model = self._start(key, data)
         try:
             result = fit.run(between_steps=between_steps)
+            scores = score_blocks(
+                data.blocks,
+                self._panel.fold.test,
+                lambda block: _log_f(fit, block),
+                _NO_NOISE_FITTED,
+            )
         except NumericalError:
             return FitRecord(fit.state.best_epoch, fit.state.epoch, math.inf, math.inf)
-        scores = score_blocks(
-            data.blocks,
-            self._panel.fold.test,
-            lambda block: _log_f(fit, block),
-            _NO_NOISE_FITTED,
-        )
         return FitRecord(
             result.best_epoch, len(result.records), result.best_held_out, float(scores.nll.sum())
         )
