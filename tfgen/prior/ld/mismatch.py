@@ -21,10 +21,7 @@ import numpy.typing as npt
 
 from tfgen.errors import InputMismatchError
 from tfgen.prior.constant_fit import Spectrum
-from tfgen.prior.ld.block_fit import ALPHA as ALPHA
-from tfgen.prior.ld.block_fit import BlockStatistic as BlockStatistic
-from tfgen.prior.ld.block_fit import chi2_statistic as chi2_statistic
-from tfgen.prior.ld.block_fit import require_finite
+from tfgen.prior.ld.block_fit import ALPHA, require_finite
 from tfgen.prior.ld.ld_block import LdBlock
 from tfgen.prior.projection import project
 

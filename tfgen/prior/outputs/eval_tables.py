@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tfgen.io import write_table
-from tfgen.prior.ld.mismatch import chi2_statistic
+from tfgen.prior.ld.block_fit import chi2_statistic
 from tfgen.prior.outputs.calibration import Enrichment, Group
 from tfgen.prior.outputs.held_out import BASELINES, TraitResult
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfgen.prior.constant_fit import ConstantPrior
-from tfgen.prior.ld.mismatch import ALPHA, BlockStatistic, chi2_statistic
+from tfgen.prior.ld.block_fit import ALPHA, BlockStatistic, chi2_statistic
 from tfgen.prior.outputs.calibration import RATIO_RANGE, is_mismatch, mahalanobis_p
 from tfgen.prior.outputs.held_out import BASELINES, TraitBlock, TraitResult
 from tfgen.prior.outputs.jackknife import Interval, block_groups, interval
