@@ -132,8 +132,8 @@ def test_a_mistake_on_the_command_line_is_one_line(tmp_path, arguments, code, me
         ),
         (
             ("--checkpoint={weights}/hub", *LENGTHS, "--output=."),
-            5,
-            "exists; choose another output or pass --overwrite",
+            2,
+            ".: has no name of its own; choose another output",
         ),
     ],
 )

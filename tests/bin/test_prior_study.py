@@ -62,5 +62,6 @@ def test_the_flagfile_of_the_study_runs(tmp_path):
         "--progress=none",
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("truth linear, mean f") == 4
-    assert "32 fits" in done.stdout
+    assert done.stdout.count("truth ushape, mean f") == 4
+    assert done.stdout.count("truth linear, mean f") == 1
+    assert "20 fits" in done.stdout

@@ -23,9 +23,9 @@ def test_a_quick_world_is_made_and_its_first_commands_run_in_it(tmp_path):
     done = run(tmp_path, "world_gwas.py", "--output=w", "--quick", "--seed=7", "--n=100000")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[:2] == ["w: 2 chromosomes, 480 variants", "cd w"]
+    assert lines[:2] == ["w: 4 chromosomes, 2,400 variants", "cd w"]
     world = GwasWorld.open(tmp_path / "w")
-    assert (world.config.seed, world.config.n, world.config.people) == (7, 100_000, 300)
+    assert (world.config.seed, world.config.n, world.config.people) == (7, 100_000, 400)
     for line in lines[2:5]:
         program, *flags = line.split()
         ended = run(tmp_path / "w", program, *flags)

@@ -55,6 +55,7 @@ def test_the_store_is_written_in_the_folder_and_not_taken_for_a_piece(tmp_path):
 
 def test_the_pieces_of_another_model_are_refused_by_name(tmp_path):
     run(tmp_path).open(overwrite=False)
+    (tmp_path / "scores.h5.partial" / "piece").write_bytes(b"work")
     other = PartialScores(tmp_path / "scores.h5", {"model_sha256": "cd"}, ("SAD",))
     with pytest.raises(OutputError, match="other settings .model_sha256 was ab, now cd.; use"):
         other.open(overwrite=False)

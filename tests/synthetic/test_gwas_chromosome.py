@@ -5,7 +5,11 @@ import pytest
 
 from tfgen.genome import is_palindromic
 from tfgen.synthetic.gwas_chromosome import draw_chromosome, draw_z, in_peaks
-from tfgen.synthetic.gwas_config import QUICK
+from tfgen.synthetic.gwas_config import GwasConfig
+
+QUICK = dataclasses.replace(
+    GwasConfig(), chromosomes=2, variants=240, block_variants=60, people=300, founders=60
+)
 
 
 @pytest.fixture(scope="module")

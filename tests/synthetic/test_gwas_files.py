@@ -10,7 +10,7 @@ from tfgen.errors import UsageError
 from tfgen.genome import is_palindromic, match_alleles
 from tfgen.genome.plink import PlinkGenotypes
 from tfgen.synthetic.gwas_chromosome import draw_chromosome
-from tfgen.synthetic.gwas_config import QUICK
+from tfgen.synthetic.gwas_config import GwasConfig
 from tfgen.synthetic.gwas_files import (
     concatenated,
     write_annotations,
@@ -19,6 +19,10 @@ from tfgen.synthetic.gwas_files import (
     write_scores,
     write_signal,
     write_statistics,
+)
+
+QUICK = dataclasses.replace(
+    GwasConfig(), chromosomes=2, variants=240, block_variants=60, people=300, founders=60
 )
 
 

@@ -89,6 +89,7 @@ def test_what_was_begun_with_other_settings_is_not_mixed_in(done, tmp_path, monk
     monkeypatch.setattr(study, "run_here", stopped)
     with pytest.raises(InterruptedRunError):
         run_study(small(whole.ld.parent, output=tmp_path / "study"))
+    (tmp_path / "study.partial" / "linear-0.5-0.json").write_text("{}")
     with pytest.raises(OutputError, match="begun with other settings .sd was 1.0, now 2.0"):
         run_study(small(whole.ld.parent, output=tmp_path / "study", sd=2.0))
 
