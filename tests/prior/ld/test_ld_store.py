@@ -158,3 +158,15 @@ def test_a_group_in_the_place_of_an_array_is_refused(folder, blocks):
         file.create_group(place)
     with LdStore(folder) as store, pytest.raises(InputFormatError, match="is no dataset"):
         store.read(blocks[0].info.id)
+
+
+def test_a_bit_that_has_changed_is_found(folder, blocks):
+    path = folder / "chr2.h5"
+    with h5py.File(path, "r") as file:
+        name = next(iter(file["blocks"]))
+        offset = file[f"blocks/{name}/Q"].id.get_chunk_info(0).byte_offset
+    content = bytearray(path.read_bytes())
+    content[offset + 5] ^= 1
+    path.write_bytes(content)
+    with LdStore(folder) as store, pytest.raises(InputFormatError, match="chr2.h5: is damaged"):
+        store.read(name)

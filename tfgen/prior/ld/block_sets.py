@@ -23,6 +23,7 @@ from tfgen.prior.ld.ld_block import chromosome_order
 WINDOW = 3_000_000
 CENTRE = 1_000_000
 
+_LARGEST_POSITION = 1 << 40  # no contig is as long
 _BED_FIELDS = 3
 
 
@@ -274,10 +275,10 @@ def _read_spans(path: Path, offset: int) -> dict[str, list[tuple[int, int]]]:
                     f"{path}:{number}: {' '.join(fields[:_BED_FIELDS])!r}; expected contig, start "
                     "and end"
                 ) from error
-            if not 0 <= start < end:
+            if not 0 <= start < end <= _LARGEST_POSITION:
                 raise InputFormatError(
                     f"{path}:{number}: start {start + offset}, end {end + offset}; expected "
-                    f"{offset} <= start < end"
+                    f"{offset} <= start < end, within a contig"
                 )
             chrom = str(contig_names([fields[0]])[0])
             spans.setdefault(chrom, []).append((start, end))

@@ -195,10 +195,14 @@ def _write_block(groups: h5py.Group, info: BlockInfo, packed: Packed) -> None:
 
 
 def _storage(name: str, array: npt.NDArray[Any]) -> dict[str, Any]:
-    """How an array is laid out: matrices in chunks of whole rows, long columns compressed."""
+    """How an array is laid out: matrices in chunks of whole rows, long columns compressed.
+
+    Each chunk of a matrix has its checksum: a store is kept for years, and a bit that has changed
+    would change results without a word.
+    """
     if name in ("Q", "P") and array.size:
-        row_bytes = array.shape[1] * array.dtype.itemsize
-        return {"chunks": (max(1, min(len(array), _CHUNK_BYTES // row_bytes)), array.shape[1])}
+        rows = max(1, min(len(array), _CHUNK_BYTES // (array.shape[1] * array.dtype.itemsize)))
+        return {"chunks": (rows, array.shape[1]), "fletcher32": True}
     if name in VARIANT_COLUMNS and array.nbytes > _COMPRESS_BYTES:
         return {"chunks": (min(array.size, _CHUNK_ROWS),), **_COMPRESSION}
     return {}
